@@ -70,7 +70,9 @@ const RUNS: [Run; 3] = [
 const AT_MOST: &str = "300";
 /// Settings that differ from the defaults: one sender stands for many users, and hundreds register before the clock
 /// starts.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 9] = [
+    "http.listen=",
+    "ops.listen=",
     "limits.messages_per_second=0",
     "limits.requests_per_second=0",
     "limits.groups_made_day=0",

@@ -33,6 +33,8 @@ const PAGES: usize = 2_000;
 const LOGINS: usize = 40;
 /// Settings of the server; those that it does not know are left out.
 const SETTINGS: &[&str] = &[
+    "http.listen=",
+    "ops.listen=",
     "limits.messages_per_second=0",
     "limits.requests_per_second=0",
     "limits.reads_waiting=0",

@@ -132,6 +132,8 @@ fn start(folder: &Path, files: &Files) -> Result<Launched> {
         ("log.level", "error".to_owned()),
         ("password.memory_kib", "8".to_owned()),
         ("password.iterations", "1".to_owned()),
+        ("http.listen", String::new()),
+        ("ops.listen", String::new()),
         ("registration.per_address_hour", "0".to_owned()),
         ("limits.messages_per_second", "0".to_owned()),
         ("limits.requests_per_second", "0".to_owned()),

@@ -18,6 +18,7 @@
 //!   scheduling on whose behalf a read is run
 //!   state      sessions, connections, pending requests, cursors, rates, ...
 //!   rights     what a member may do, asked by storage in its transactions
+//!   counters   what the rules count about themselves
 //!   contract   what storage must do; bus, effect, input: what the shells exchange with the rules
 //! ```
 
@@ -33,6 +34,7 @@ pub mod conflict;
 pub mod conn;
 mod contact;
 pub mod contract;
+mod counters;
 mod delivery;
 pub mod effect;
 mod group;
@@ -62,6 +64,7 @@ pub use bus::{BusInput, BusOrder};
 pub use conflict::{Conflict, Policy};
 pub use conn::ConnId;
 pub use contract::{Found, Query, Read, Ticket, Write, Written};
+pub use counters::{Counters, ERRNOS, Milliseconds};
 pub use effect::{Alert, DisconnectReason, Effects, Order, PasswordJob, PasswordResult};
 pub use input::{Input, Now};
 pub use network::Network;

@@ -3,6 +3,7 @@
 use crate::bus::BusInput;
 use crate::conn::ConnId;
 use crate::contract::{Found, Ticket, Written};
+use crate::counters::Counters;
 use crate::effect::{Effects, PasswordResult};
 use crate::input::{Input, Now};
 use crate::limits::{CURSOR_MS, OUTPUT_HARD, OUTPUT_HARD_MIN, SWEEP_MS, TICK_MS};
@@ -62,6 +63,21 @@ impl Logic {
         self.state.pending.appends
     }
 
+    /// Requests that wait for storage, the password thread or the bus.
+    pub fn pending(&self) -> usize {
+        self.state.pending.len()
+    }
+
+    /// What was counted since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.state.counters
+    }
+
+    /// Whether this node hears the bus; `None` on a single node.
+    pub fn hears_bus(&self) -> Option<bool> {
+        self.state.cluster.run().map(|_| self.state.cluster.has_bus())
+    }
+
     /// Whether no request is pending, and every cursor and revocation is written.
     pub fn is_settled(&self) -> bool {
         let state = &self.state;
@@ -99,10 +115,12 @@ impl Logic {
 
     /// Handles the outcome of a write: committed, refused or failed.
     pub fn handle_written(&mut self, now: Now, ticket: Ticket, written: Written, effects: &mut Effects) {
-        let Some(PendingRequest { reply_to, pending, .. }) = self.state.pending.take(ticket) else { return };
+        let Some(PendingRequest { reply_to, pending, since, .. }) = self.state.pending.take(ticket) else {
+            return;
+        };
         let turn = &mut self.turn(now, effects);
         match pending {
-            Pending::Message(pending) => message::written(turn, reply_to, pending, written),
+            Pending::Message(pending) => message::written(turn, reply_to, pending, since, written),
             Pending::Change(pending) => change::written(turn, reply_to, pending, written),
             Pending::Timeline(pending) => timeline::written(turn, reply_to, pending, written),
             Pending::Session(pending) => session::written(turn, reply_to, pending, written),

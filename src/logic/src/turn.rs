@@ -44,7 +44,9 @@ impl Turn<'_> {
     pub fn answer(&mut self, reply_to: ReplyTo, reply: impl Into<Reply>) {
         let ReplyTo::Request { conn, kind, request } = reply_to else { return };
         let Some(connection) = self.state.connections.get_mut(conn) else { return };
-        self.effects.order(conn, Order::Reply { conn, kind, request, reply: reply.into() });
+        let reply = reply.into();
+        self.state.counters.answered(&reply);
+        self.effects.order(conn, Order::Reply { conn, kind, request, reply });
         connection.outstanding -= 1;
         if connection.outstanding == 0
             && let Some(barrier) = connection.barrier.take()

@@ -19,6 +19,7 @@
 //!   * a `channel`: identity, flow control (`flow`) and `output` that is not written yet.
 //! * `output_budget`: how much unwritten output all connections may have together.
 //! * `deadline`, `wheel`: time limits, enforced without touching idle connections.
+//! * `counters`: what each reactor counts about itself.
 //! * `pending_logins`: connections without a login, whose number is bounded.
 //!
 //! The acceptor may wait for a reactor; a reactor waits for no other thread.
@@ -31,6 +32,7 @@ mod config;
 mod connection;
 mod context;
 mod control;
+mod counters;
 mod deadline;
 mod flow;
 #[doc(hidden)]
@@ -53,6 +55,7 @@ mod tests;
 
 pub use close::CloseReason;
 pub use config::{NetConfig, PACE, Timeouts, TlsConfig, TlsRequired};
+pub use counters::{Counters, DIALECTS};
 pub use listen::{BindError, bind, raise_fd_limit};
 pub use output_budget::OutputBudget;
 
@@ -98,6 +101,7 @@ struct AcceptorHandle {
 struct ReactorHandle {
     orders: Outbox<Vec<Order>>,
     controls: Outbox<Control>,
+    counters: Arc<Counters>,
     thread: JoinHandle<()>,
 }
 
@@ -128,8 +132,9 @@ pub fn start(
             Arc::clone(&output),
             &config,
         );
+        let counters = Arc::clone(&context.counters);
         let endpoints = Endpoints { poll, bell, controls, orders, to_logic: to_logic.clone() };
-        reactors.push((Reactor::new(index, endpoints, table, context), controls_to, orders_to));
+        reactors.push((Reactor::new(index, endpoints, table, context), controls_to, orders_to, counters));
     }
 
     let poll = Poll::new()?;
@@ -145,7 +150,7 @@ pub fn start(
     let acceptor = Acceptor {
         poll,
         listeners: watched,
-        reactors: reactors.iter().map(|(_, controls, _)| controls.clone()).collect(),
+        reactors: reactors.iter().map(|(_, controls, ..)| controls.clone()).collect(),
         next: 0,
         pending_logins: Arc::clone(&pending_logins),
         connections_max: config.connections,
@@ -157,10 +162,10 @@ pub fn start(
     let reactors = reactors
         .into_iter()
         .enumerate()
-        .map(|(index, (reactor, controls, orders))| {
+        .map(|(index, (reactor, controls, orders, counters))| {
             let name = format!("reactor-{index}");
             let thread = thread::Builder::new().name(name).spawn(|| reactor.run())?;
-            Ok(ReactorHandle { orders, controls, thread })
+            Ok(ReactorHandle { orders, controls, counters, thread })
         })
         .collect::<io::Result<_>>()?;
     let thread = thread::Builder::new().name("acceptor".to_owned()).spawn(|| acceptor.run())?;
@@ -172,6 +177,11 @@ impl Net {
     /// reactor waits for no other thread.
     pub fn orders(&self) -> Vec<Outbox<Vec<Order>>> {
         self.reactors.iter().map(|reactor| reactor.orders.clone()).collect()
+    }
+
+    /// What each reactor counts about itself.
+    pub fn counters(&self) -> Vec<Arc<Counters>> {
+        self.reactors.iter().map(|reactor| Arc::clone(&reactor.counters)).collect()
     }
 
     /// The budget of unwritten output, which bounds what logic may send to a session.

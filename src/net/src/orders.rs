@@ -5,6 +5,7 @@ use crate::codec::FanOut;
 use crate::context::Context;
 use crate::table::ConnectionTable;
 use logic::Order;
+use wire::Push;
 
 /// Orders about a connection that is gone or being closed are dropped.
 pub(crate) fn carry_out(
@@ -26,11 +27,13 @@ pub(crate) fn carry_out(
         }
         Order::Push { conn, push } => {
             if let Some(conn) = connections.find_open(conn) {
+                context.counters.delivered.add(matches!(push, Push::Message(_)).into());
                 conn.push(&push, fan_out, context);
             }
         }
         Order::Deliver { message, to } => {
             fan_out.clear();
+            context.counters.delivered.add(to.len() as u64);
             for id in to {
                 if let Some(conn) = connections.find_open(id) {
                     conn.deliver(&message, fan_out, context);

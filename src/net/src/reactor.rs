@@ -100,6 +100,7 @@ impl Reactor {
         let mut pulse = Pulse::of(Role::Reactor);
         while !self.is_drained() {
             pulse.beat();
+            self.context.counters.turns.add(1);
             let ready = self.context.ready.take_turn();
             let has_work = !ready.is_empty() || !self.context.handshakes.is_empty();
             let has_polled = self.sleep(has_work, &pulse);

@@ -64,6 +64,7 @@ impl ConnectionTable {
         let mut conn = Connection::new(id, transport, peer, context);
         conn.start(context);
         context.pending_logins.arrive();
+        context.counters.opened(None, false);
         self.slots.insert(conn);
     }
 

@@ -19,6 +19,7 @@
 //!   the watchdog's circle. The acceptor and the reactors sleep in epoll instead and have loops of their own.
 //! * The *watchdog* ([`watchdog`]) is fed only while every watched loop turns. [`watchdog::Role`] lists the watched
 //!   loops.
+//! * [`counters`] are what threads count about themselves.
 //! * [`regular_file`] opens files that a path from outside names.
 //! * The *log writer* ([`log_writer`]) formats lines for a terminal or the journal.
 //!
@@ -27,6 +28,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod counters;
 pub mod log_writer;
 pub mod queue;
 pub mod regular_file;

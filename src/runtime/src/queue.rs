@@ -147,6 +147,11 @@ impl<T> Outbox<T> {
             Err(TrySendError::Disconnected(_)) => Err(Gone),
         }
     }
+
+    /// Batches that wait.
+    pub fn waiting(&self) -> usize {
+        self.sender.len()
+    }
 }
 
 impl<T> Inbox<T> {

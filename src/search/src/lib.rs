@@ -35,4 +35,4 @@ pub use index::{Identity, Index};
 pub use query::answer;
 pub use reader::IndexReader;
 pub use source::Source;
-pub use threads::{Load, Outbox, Search, Settings, start};
+pub use threads::{Load, Outbox, Progress, Search, Settings, start};

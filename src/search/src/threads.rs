@@ -65,6 +65,7 @@ pub struct Search {
     outbox: Outbox,
     searcher: Worker,
     follower: Worker,
+    shared: Arc<Shared>,
 }
 
 /// The sending end of the queue of queries.
@@ -120,6 +121,7 @@ pub fn start<S: Source + 'static>(
     answers: impl FnMut(Ticket, Found) + Send + 'static,
 ) -> io::Result<Search> {
     let shared = Arc::new(Shared::default());
+    let of_search = Arc::clone(&shared);
     let [following, asking] = sources;
     let bell = Arc::new(Bell::new());
     let inbox = Arc::new(Inbox { bell: Arc::clone(&bell), state: Mutex::default() });
@@ -139,7 +141,7 @@ pub fn start<S: Source + 'static>(
         let mut thread = FollowerThread { settings, load, shared, control, serial: 0, complaint: None };
         thread.run(following);
     })?;
-    Ok(Search { outbox: Outbox(inbox), searcher, follower })
+    Ok(Search { outbox: Outbox(inbox), searcher, follower, shared: of_search })
 }
 
 impl Search {
@@ -147,10 +149,25 @@ impl Search {
         self.outbox.clone()
     }
 
+    pub fn progress(&self) -> Progress {
+        Progress(Arc::clone(&self.shared))
+    }
+
     /// Answers what waits, and ends. Nothing may be sent any more.
     pub fn stop(self) {
         self.searcher.stop();
         self.follower.stop();
+    }
+}
+
+/// How far the index has come.
+#[derive(Clone, Debug)]
+pub struct Progress(Arc<Shared>);
+
+impl Progress {
+    /// Messages before this time can be found; 0: it is not known yet.
+    pub fn indexed_to(&self) -> UnixMillis {
+        UnixMillis(self.0.indexed_to.load(Ordering::SeqCst))
     }
 }
 

@@ -100,6 +100,8 @@ impl Cluster {
             format!("storage.password_file={}", secret.display()),
             format!("cluster.redis=redis://{}", redis.address),
             r#"chat.proxies=["127.0.0.1"]"#.to_owned(),
+            "http.listen=".to_owned(),
+            "ops.listen=".to_owned(),
         ];
         let start = |name| {
             Service::start(name, &built("chatserver"), folder, |address| {

@@ -7,7 +7,9 @@ use crate::args::Args;
 use crate::bus::{self, Bus, NodeIdentity};
 use crate::config::Config;
 use crate::logic_thread::{self, Outlets};
+use crate::ops::{Lifecycle, Observed, Queue};
 use crate::{password, search_index, systemd};
+use http::{Http, Service};
 use logic::{Logic, Policy, Rules};
 use net::{BindError, Net, NetConfig, TlsConfig, TlsRequired};
 use runtime::worker::Worker;
@@ -28,6 +30,12 @@ use wire::legacy::Style;
 
 /// File descriptors needed in addition to client connections: database, listeners, epoll, standard streams.
 const OWN_DESCRIPTORS: u64 = 64;
+/// What `ops.listen` may have open.
+const OPS_LIMITS: http::Limits = http::Limits { connections: 64, per_address: 32 };
+/// What `http.listen` may have open where descriptors are plenty.
+const WEB_CONNECTIONS: usize = 4_096;
+/// Of so many descriptors, one may be for a browser.
+const WEB_SHARE: u64 = 16;
 /// How long unwritten output may take to flush at the end.
 const FLUSH_TIME: Duration = Duration::from_secs(3);
 
@@ -72,7 +80,7 @@ fn serve(config: &Config, args: &Args) -> Result<(), String> {
     }
     let server = Server::start(config, args.reactors(), inherited)?;
     starting.store(false, Ordering::SeqCst);
-    announce(server.address, config.storage.url.data());
+    announce(&server, config.storage.url.data());
     systemd::ready(server.address);
     wait_for_stop(&mut signals, || reload(args, config, &server));
     systemd::stopping();
@@ -93,19 +101,32 @@ struct Server {
     passwords: Worker,
     search: Option<Search>,
     storage: storage::Storage,
+    /// The listeners for browsers and operators that are open.
+    http: Vec<Http>,
+    /// Where browsers and operators connect.
+    pages: Pages,
+    lifecycle: Arc<Lifecycle>,
+}
+
+/// Where there are pages.
+struct Pages {
+    web: Option<SocketAddr>,
+    ops: Option<SocketAddr>,
 }
 
 impl Server {
     /// Opens storage, binds `chat.listen` unless the service manager passed listeners in, and starts all threads.
     fn start(config: &Config, reactors: usize, inherited: Vec<TcpListener>) -> Result<Server, String> {
-        let connections = connection_limit(config.limits.connections);
+        let connections = connection_limit(config);
         if inherited.is_empty() {
             config.cluster.advertised(config.chat.listen)?;
         }
         if let Some(fault) = config.tls.fault() {
             log::warn!("{fault}");
         }
-        let acceptor = config.tls.identity()?.map(|identity| acceptor(config, identity)).transpose()?;
+        let identity = config.tls.identity()?;
+        let expiring = identity.as_ref().map(|identity| identity.not_after);
+        let acceptor = identity.map(|identity| acceptor(config, identity)).transpose()?;
         let redis = config.redis()?;
         if let Some(redis) = &redis {
             bus::check(redis)?;
@@ -117,6 +138,11 @@ impl Server {
             inherited => inherited,
         };
         let address = listeners[0].local_addr().map_err(sentence)?;
+        let web = listen_beside("http.listen", config.http.listen, Config::default().http.listen)?;
+        let ops = listen_beside("ops.listen", config.ops.listen, Config::default().ops.listen)?;
+        let local =
+            |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
+        let pages = Pages { web: local(&web).map_err(sentence)?, ops: local(&ops).map_err(sentence)? };
 
         let mut boot = [0; 8];
         getrandom::fill(&mut boot).map_err(sentence)?;
@@ -132,6 +158,7 @@ impl Server {
             opened.join(Joining { node: node.clone(), run: Arc::clone(&run) }).map_err(sentence)?;
         let run = redis.is_some().then_some(run);
         let server: Box<str> = deployment.server.to_string().into();
+        let node_name = node.clone();
         let rules = Rules {
             sessions: Policy { conflict: config.session.conflict, sessions_max: config.limits.sessions },
             grace: 1_000 * u64::from(config.session.grace),
@@ -149,7 +176,12 @@ impl Server {
             server: server.clone(),
             history: deployment.history.to_string().into(),
         };
+        let lifecycle = Arc::<Lifecycle>::default();
+        if let Some(identity) = &expiring {
+            lifecycle.use_certificate(*identity);
+        }
         let (inlets, inboxes) = logic_thread::queues();
+        let (inputs, outcomes) = (inlets.inputs.clone(), inlets.outcomes.clone());
         let search = search_index::prepare(config, &opened, &deployment, clock_start, address.port())
             .map_err(sentence)?;
         let storage = storage::start(opened, inlets.outcomes.clone(), clock_start).map_err(sentence)?;
@@ -189,15 +221,42 @@ impl Server {
             load,
             passwords: jobs,
             bus: bus.as_ref().map(Bus::orders),
+            readout: Arc::default(),
+        };
+        let mut queues = vec![
+            Queue { name: "logic-inputs", waiting: Box::new(move || inputs.waiting()) },
+            Queue { name: "logic-outcomes", waiting: Box::new(move || outcomes.waiting()) },
+        ];
+        let writes = storage.writes();
+        queues.push(Queue { name: "storage-writes", waiting: Box::new(move || writes.waiting()) });
+        let observed = Observed {
+            node: node_name,
+            started: clock_start,
+            lifecycle: Arc::clone(&lifecycle),
+            readout: Arc::clone(&outlets.readout),
+            is_cluster: outlets.bus.is_some(),
+            reactors: net.counters(),
+            storage: storage.counters(),
+            queues,
+            search: search.as_ref().map(Search::progress),
         };
         let logic = logic_thread::start(Logic::new(rules, boot), clock_start, inboxes, outlets);
         let logic = logic.map_err(sentence)?;
-        Ok(Server { address, acceptor, net, logic, bus, passwords, search, storage })
+        let mut http = Vec::new();
+        if let Some(listener) = web {
+            http.push(http::start("http", listener, web_limits(), Service::Site).map_err(sentence)?);
+        }
+        if let Some(listener) = ops {
+            let service = Service::Operations(Box::new(observed));
+            http.push(http::start("ops", listener, OPS_LIMITS, service).map_err(sentence)?);
+        }
+        Ok(Server { address, acceptor, net, logic, bus, passwords, search, storage, http, pages, lifecycle })
     }
 
     /// Refuses new connections, notifies sessions, finishes requests in flight, flushes and closes sockets, and files
     /// what storage holds in memory.
     fn stop(mut self) {
+        self.lifecycle.is_draining.set(true);
         self.net.stop_accepting();
         self.logic.stop();
         self.net.drain(FLUSH_TIME);
@@ -211,6 +270,8 @@ impl Server {
             search.stop();
         }
         self.storage.stop();
+        // Last: until then it says that the server is stopping.
+        self.http.into_iter().for_each(Http::stop);
     }
 }
 
@@ -255,15 +316,37 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(own.map_or(loopback, |own| own.ip()), address.port())
 }
 
-fn announce(address: SocketAddr, data: impl Display) {
+/// Listens where browsers or operators connect. Where another program has the default address, there is no listener, so
+/// that several servers start on one machine without a configuration.
+fn listen_beside(
+    key: &str,
+    address: Option<SocketAddr>,
+    default: Option<SocketAddr>,
+) -> Result<Option<TcpListener>, String> {
+    let Some(wanted) = address else { return Ok(None) };
+    match net::bind(wanted) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error @ (BindError::InUse { .. } | BindError::InUseButNext { .. })) if address == default => {
+            log::warn!("{key}: {error}; this server runs without it");
+            Ok(None)
+        }
+        Err(error) => Err(format!("{key}: {error}")),
+    }
+}
+
+fn announce(server: &Server, data: impl Display) {
+    let address = server.address;
     let version = env!("CARGO_PKG_VERSION");
     let client_address = reachable(address);
     let (ip, port) = (client_address.ip(), address.port());
+    let web = server.pages.web.map_or(String::new(), |address| format!("web:   http://{address}/\n"));
+    let ops = server.pages.ops.map_or(String::new(), |address| format!("state: http://{address}/status\n"));
     // A closed stdout is not an error.
     let _ = writeln!(
         io::stdout(),
         "chatserver {version} listens on {address} (chat)\n\
          data: {data}\n\
+         {web}{ops}\
          talk:  chatclient {ip} {port}\n\
          stop:  Ctrl-C"
     );
@@ -287,6 +370,7 @@ fn reload(args: &Args, started_with: &Config, server: &Server) {
         match started_with.tls.valid_identity() {
             Ok(Some(identity)) => {
                 log::info!("TLS: reloaded the certificate, which is valid until {}", described(&identity));
+                server.lifecycle.use_certificate(identity.not_after);
                 acceptor.replace(identity);
             }
             Ok(None) => {}
@@ -323,14 +407,19 @@ fn exit_on_signals(code: i32) -> Arc<AtomicBool> {
 }
 
 /// The configured number of connections, or fewer if the limit of open files requires it.
-fn connection_limit(wanted: usize) -> usize {
-    let allowed = match net::raise_fd_limit() {
-        Ok(descriptors) => descriptors.saturating_sub(OWN_DESCRIPTORS).max(descriptors / 2),
+fn connection_limit(config: &Config) -> usize {
+    let wanted = config.limits.connections;
+    let descriptors = match net::raise_fd_limit() {
+        Ok(descriptors) => descriptors,
         Err(error) => {
             log::warn!("cannot raise the limit of open files: {error}");
             return wanted;
         }
     };
+    let web = config.http.listen.map_or(0, |_| web_connections(descriptors));
+    let ops = config.ops.listen.map_or(0, |_| OPS_LIMITS.connections);
+    let others = OWN_DESCRIPTORS + (web + ops) as u64;
+    let allowed = descriptors.saturating_sub(others).max(descriptors / 2);
     if (wanted as u64) > allowed {
         log::warn!(
             "limits.connections is {wanted}, but the limit of open files allows only {allowed}; raise LimitNOFILE"
@@ -338,6 +427,16 @@ fn connection_limit(wanted: usize) -> usize {
         return allowed as usize;
     }
     wanted
+}
+
+/// The connections of browsers that this limit of open files allows.
+fn web_connections(descriptors: u64) -> usize {
+    WEB_CONNECTIONS.min((descriptors / WEB_SHARE) as usize)
+}
+
+fn web_limits() -> http::Limits {
+    let connections = net::raise_fd_limit().map_or(WEB_CONNECTIONS, web_connections);
+    http::Limits { connections, per_address: (connections / 4).max(16) }
 }
 
 fn bind_sentence(error: BindError) -> String {

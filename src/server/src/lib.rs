@@ -1,4 +1,5 @@
-//! The chat server's program: configuration, start and stop, the logic and password threads, and the bus between nodes.
+//! The chat server's program: configuration, start and stop, the logic and password threads, the bus between nodes, and what operators
+//! see.
 //!
 //! Rules are in `logic`, sockets in `net`, databases in `storage`.
 
@@ -9,6 +10,7 @@ pub mod args;
 pub mod bus;
 pub mod config;
 pub mod logic_thread;
+pub mod ops;
 pub mod password;
 mod search_index;
 pub mod systemd;

@@ -3,6 +3,7 @@
 //! Each turn drains the inboxes, storage outcomes first, so that a flood of commands cannot starve completions. It then
 //! sends all effects, at most one batch to each thread, and sleeps until its bell rings.
 
+use crate::ops::Readout;
 use logic::{
     BusInput, BusOrder, Effects, Input, Logic, Now, Order, PasswordJob, PasswordResult, Ticket, Write,
 };
@@ -70,6 +71,8 @@ pub struct Outlets {
     pub passwords: Outbox<Vec<(Ticket, PasswordJob)>>,
     /// `None` on a single node.
     pub bus: Option<Outbox<Vec<BusOrder>>>,
+    /// Shows the numbers of the rules to others.
+    pub readout: Arc<Readout>,
 }
 
 /// Creates the queues into the logic thread. They are created before it starts, because the threads it sends to need
@@ -121,11 +124,13 @@ impl LogicThread {
     fn run(mut self) {
         loop {
             self.control.beat();
+            self.outlets.readout.turns.add(1);
             let now = self.now();
             self.logic.set_session_output_max(self.outlets.output_budget.session_bytes());
             if now.monotonic >= self.clock_due {
                 self.clock_due = now.monotonic + CLOCK_EVERY_MS;
                 self.clocks.check(now.wall, Instant::now());
+                self.outlets.readout.show(&self.logic);
             }
             let mut has_worked = self.handle_outcomes(now);
             has_worked |= self.handle_passwords(now);
@@ -267,6 +272,7 @@ impl LogicThread {
     }
 
     fn sleep(&self) {
+        self.outlets.readout.show(&self.logic);
         let due = [self.logic.next_timeout(), self.drain_until].into_iter().flatten().min();
         let now = self.clock_start.elapsed().as_millis() as u64;
         let timeout = due.map(|due| Duration::from_millis(due.saturating_sub(now).max(1)));

@@ -26,6 +26,7 @@ mod clock_watch;
 mod column;
 #[cfg(test)]
 mod conformance;
+mod counters;
 mod database;
 mod deployment;
 mod error;
@@ -56,6 +57,7 @@ mod token;
 mod unread;
 
 pub use clock_watch::ClockWatch;
+pub use counters::Counters;
 pub use database::{Database, is_host, without_password};
 pub use deployment::{Deployment, Joining, RandomId};
 pub use error::StoreError;

@@ -1,5 +1,6 @@
 //! The database that the configuration names: opening it, and the threads that drive it.
 
+use crate::counters::Counters;
 use crate::deployment::{Deployment, Joining};
 use crate::error::StoreError;
 use crate::machine::{system_random, wall_clock};
@@ -12,6 +13,7 @@ use crate::store::{Reader, Store};
 use crate::threads;
 use logic::contract::{Ticket, Write};
 use runtime::queue::Outbox;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A database that was checked and migrated, before its threads are started.
@@ -100,6 +102,14 @@ impl Storage {
         match self {
             Storage::Sqlite(threads) => threads.reads(),
             Storage::Mysql(threads) => threads.reads(),
+        }
+    }
+
+    /// What each thread that writes counts about itself.
+    pub fn counters(&self) -> Vec<Arc<Counters>> {
+        match self {
+            Storage::Sqlite(threads) => vec![threads.counters()],
+            Storage::Mysql(threads) => threads.counters(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! moment, as a commit costs the same for one message or a thousand; otherwise it does not wait. Housekeeping runs in
 //! slices between commits: as many as needed to keep up with the incoming messages, and all of them when none arrive.
 
+use crate::counters::Counters;
 use crate::error::StoreError;
 use crate::failed_streams::FailedStreams;
 use crate::outcome::{BATCHES_MAX, Outcome};
@@ -16,6 +17,7 @@ use logic::contract::{Found, Ticket, Write, Written, message};
 use runtime::queue::Outbox;
 use runtime::watchdog::Role;
 use runtime::worker::{Mailbox, Next, Worker};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,6 +35,8 @@ const GATHER: Duration = Duration::from_micros(50);
 const CALM: Duration = Duration::from_secs(1);
 /// How often an idle store looks for due housekeeping: tables to create, expired tokens.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// How long a rejected batch counts against the store.
+const REJECTION_LASTS: Duration = Duration::from_secs(10);
 /// The pause before failed housekeeping is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a stopping store files; the next start files what is left.
@@ -44,6 +48,7 @@ pub struct Threads {
     writes: Outbox<Vec<(Ticket, Write)>>,
     store: Worker,
     readers: ReadThreads,
+    counters: Arc<Counters>,
 }
 
 /// Starts the threads of a store, which send all outcomes and answers to `outcomes`. `clock_start` is the zero of the
@@ -55,6 +60,8 @@ pub fn start(
 ) -> Result<Threads, StoreError> {
     let readers = (0..READERS).map(|_| store.reader()).collect::<Result<Vec<_>, _>>()?;
     let to_logic = outcomes.clone();
+    let counters = Arc::<Counters>::default();
+    let of_store = Arc::clone(&counters);
     let (store, writes) = Worker::with_mailbox(Role::Storage, "store", BATCHES_MAX, move |mailbox| {
         StoreThread {
             store,
@@ -64,7 +71,9 @@ pub fn start(
             due: Instant::now(),
             is_rejecting: false,
             is_stuck: false,
+            rejected: None,
             failed: FailedStreams::default(),
+            counters: of_store,
         }
         .run();
     })?;
@@ -73,7 +82,7 @@ pub fn start(
         move |inbox| answer(reader, inbox, &outcomes)
     });
     let readers = ReadThreads::start(clock_start, bodies.collect())?;
-    Ok(Threads { writes, store, readers })
+    Ok(Threads { writes, store, readers, counters })
 }
 
 impl Threads {
@@ -83,6 +92,10 @@ impl Threads {
 
     pub fn reads(&self) -> ReadOutbox {
         self.readers.outbox()
+    }
+
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
     }
 
     /// Finishes everything that is queued, files what is resident, closes the database. Nothing may be sent any more.
@@ -122,7 +135,10 @@ struct StoreThread {
     is_rejecting: bool,
     /// Whether the last slice of housekeeping failed.
     is_stuck: bool,
+    /// When the last batch was rejected.
+    rejected: Option<Instant>,
     failed: FailedStreams,
+    counters: Arc<Counters>,
 }
 
 impl StoreThread {
@@ -148,7 +164,13 @@ impl StoreThread {
             self.take(&mut batch);
             self.gather(&mut batch);
             self.last = batch.len();
+            let begun = Instant::now();
             self.write(batch)?;
+            match self.is_rejecting {
+                true => self.rejected = Some(Instant::now()),
+                false => self.counters.committed(self.last, begun),
+            }
+            self.show();
             while self.store.is_behind() && (!self.is_stuck || self.due <= Instant::now()) {
                 self.housekeep()?;
             }
@@ -208,8 +230,19 @@ impl StoreThread {
             Some(false) => self.store.urgency().unwrap_or(LOOK_EVERY),
             None => RETRY_AFTER,
         };
+        // While it is not known whether writes are accepted again, that is looked at often.
+        let pause = if self.is_rejecting { pause.min(RETRY_AFTER) } else { pause };
         self.due = Instant::now() + pause;
+        self.show();
         Ok(())
+    }
+
+    /// Shows others how the store is.
+    fn show(&self) {
+        self.counters.unfiled.set(self.store.unfiled() as u64);
+        // Whoever asks before it sends clients here would otherwise wait for a write that never comes.
+        let has_rejected = self.rejected.is_some_and(|at| at.elapsed() < REJECTION_LASTS);
+        self.counters.is_away.set(self.is_stuck || (self.is_rejecting && has_rejected));
     }
 
     /// Files what is resident within a bounded time; the next start files the rest.
@@ -264,7 +297,6 @@ mod tests {
     use logic::contract::message::Append;
     use runtime::queue::{Bell, queue};
     use std::collections::BTreeMap;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use wire::{Target, UserId};
 

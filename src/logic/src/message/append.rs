@@ -54,8 +54,14 @@ pub(super) fn store(
     Ok(())
 }
 
-/// Handles the outcome of an append.
-pub(super) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, append: &PendingAppend, written: Written) {
+/// Handles the outcome of an append that was issued at `since`, monotonic ms.
+pub(super) fn written(
+    turn: &mut Turn<'_>,
+    reply_to: ReplyTo,
+    append: &PendingAppend,
+    since: u64,
+    written: Written,
+) {
     match written {
         Written::Message(storage::Written::Appended { message, members }) => {
             // The message is durable. The sender is answered before any member receives it.
@@ -63,6 +69,7 @@ pub(super) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, append: &PendingAp
             turn.answer(reply_to, Reply::Sent(Sent { conversation, seq, time, duplicate: false }));
             turn.state.cursors.pass(append.sender, conversation, seq..=seq);
             cluster::deliver(turn, Stored { message, members, sent_by: Some(append.session) });
+            turn.state.counters.stored.record(turn.now.monotonic.saturating_sub(since));
         }
         Written::Message(storage::Written::Duplicate(stored)) => {
             turn.state.put_back_message(append.session);

@@ -34,11 +34,17 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
 }
 
 #[inline]
-pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, written: Written) {
+pub(crate) fn written(
+    turn: &mut Turn<'_>,
+    reply_to: ReplyTo,
+    pending: Pending,
+    since: u64,
+    written: Written,
+) {
     let Pending::Append(append) = pending;
     let reply_to =
         if append.in_backlog { backlog::answered(turn.state, reply_to, &append, &written) } else { reply_to };
-    append::written(turn, reply_to, &append, written);
+    append::written(turn, reply_to, &append, since, written);
 }
 
 pub(crate) fn overdue(turn: &mut Turn<'_>, reply_to: ReplyTo, overdue: Overdue) {

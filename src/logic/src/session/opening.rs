@@ -188,6 +188,7 @@ fn send(
         groups_more,
         conversations_more,
     };
+    turn.state.counters.logins += 1;
     turn.effects.order(conn, Order::LoggedIn { conn, user });
     turn.answer(reply_to, Reply::LoggedIn(Box::new(reply)));
     for push in held {

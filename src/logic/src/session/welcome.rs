@@ -101,6 +101,7 @@ pub(crate) fn complete(turn: &mut Turn<'_>, session: SessionRef) {
     let mut friends = listing::friends(turn.state, view.friends);
     listing::mark_friends_online(&mut friends, &online);
     let welcome = Welcome { id: user, name, friends, groups, missed };
+    turn.state.counters.logins += 1;
     turn.effects.order(conn, Order::LoggedIn { conn, user });
     turn.effects.order(conn, Order::Welcome { conn, welcome: Box::new(welcome) });
     turn.answer(reply_to, Reply::Done);

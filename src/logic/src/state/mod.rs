@@ -31,6 +31,7 @@ use crate::contract::message::StreamId;
 use crate::contract::presence::{self, SetStatus, Status};
 use crate::contract::session::ClaimId;
 use crate::contract::{Epoch, Requester, TokenHash};
+use crate::counters::Counters;
 use crate::limits::{BUSY_RETRY_MS, GOING_AWAY, OUTPUT_HARD, TRIES_MAX, WAITING_MAX};
 use crate::network::Network;
 use crate::settings::Rules;
@@ -98,6 +99,7 @@ pub(crate) struct State {
     /// Conversations of which other sessions are being told how they are seen.
     pub views: Views,
     pub draining: bool,
+    pub counters: Counters,
     pub cluster: Cluster,
 }
 
@@ -132,6 +134,7 @@ impl State {
             status_at: 0,
             views: Views::new(boot),
             draining: false,
+            counters: Counters::default(),
         }
     }
 

@@ -20,6 +20,7 @@ impl Connection {
         if let Err(error) = self.transport.start_tls(&settings.acceptor, bytes) {
             return Err(self.bad_tls(&error));
         }
+        context.counters.became(None, true, false);
         self.since = context.now;
         self.arm(context);
         self.await_handshake(context);
@@ -43,6 +44,7 @@ impl Connection {
         match self.transport.continue_handshake() {
             Ok(false) => self.readable = false,
             Ok(true) => {
+                context.counters.handshakes.add(1);
                 // The time for the login begins.
                 self.since = context.now;
                 self.arm(context);

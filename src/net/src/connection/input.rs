@@ -98,6 +98,7 @@ impl Connection {
                     self.readable = self.channel.hung_up || has_more;
                     self.heard = context.now;
                     self.probed = false;
+                    context.counters.received_bytes.add(length as u64);
                     let received = &space[..length];
                     self.take_in(received, context)?;
                     // These were the first bytes of TLS: the queue of handshakes goes on with them.
@@ -222,6 +223,8 @@ impl Connection {
         if codec.liveness() == Liveness::KeepAlive {
             self.transport.keep_alive().map_err(|_| CloseReason::PeerReset)?;
         }
+        let is_encrypted = self.transport.is_encrypted();
+        context.counters.became(Some(codec.dialect()), is_encrypted, is_encrypted);
         let peer = self.channel.peer.ip();
         context.inputs.push(Input::Opened { conn: self.channel.id, peer, dialect: codec.dialect() });
         self.codec.insert(codec).take_in(bytes, &mut self.channel, context)

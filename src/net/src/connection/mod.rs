@@ -224,6 +224,8 @@ impl Connection {
     /// Returns what it holds of the reactor's.
     pub fn recycle(mut self, context: &mut Context) {
         self.transport.send_close_notify();
+        let dialect = self.codec.as_ref().map(Codec::dialect);
+        context.counters.closed(dialect, self.transport.is_encrypted());
         self.channel.leave_pending_logins(context);
         self.channel.output.recycle(&mut context.pool);
         self.channel.unsent = 0;

@@ -30,10 +30,12 @@ impl Connection {
             codec.fill(&mut self.channel, context);
         }
         if self.unwritten() > 0 && !self.blocked {
+            let before = self.channel.output.len();
             let written = self.channel.output.write_to(&mut self.transport, &mut context.pool);
             if written.is_err() {
                 return Err(CloseReason::PeerReset);
             }
+            context.counters.sent_bytes.add((before - self.channel.output.len()) as u64);
             if self.unwritten() > 0 {
                 self.block(context)?;
             }

@@ -9,6 +9,7 @@ pub(crate) use handshakes::PER_TURN as HANDSHAKES_PER_TURN;
 pub(crate) use ready::{ReadyQueue, TRANSIENT_PER_TURN};
 
 use crate::config::{NetConfig, TlsConfig, TlsRequired};
+use crate::counters::Counters;
 use crate::deadline::{Spans, Tick};
 use crate::moderation::Moderation;
 use crate::output::Pool;
@@ -52,6 +53,7 @@ pub(crate) struct Context {
     pub output_budget: Arc<OutputBudget>,
     /// Connections with a request for a page that waits for room in `output_budget`, each once, oldest first.
     pub awaiting_budget: VecDeque<ConnId>,
+    pub counters: Arc<Counters>,
     pub registry: Registry,
     pub limits: Limits,
     pub tls: Option<TlsConfig>,
@@ -91,6 +93,7 @@ impl Context {
             pending_logins,
             output_budget,
             awaiting_budget: VecDeque::new(),
+            counters: Arc::default(),
             registry,
             limits: Limits {
                 frame_bytes: config.frame_bytes,

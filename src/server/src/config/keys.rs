@@ -3,8 +3,8 @@
 //! A new key is one entry here and one in `conf/chatserver.toml`; a test compares the two.
 
 use super::value::{
-    Literal, RedisUrl, address, boolean, choice, file, host_and_port, integer, msgids, name, networks,
-    storage_url,
+    Literal, RedisUrl, address, address_or_none, boolean, choice, file, host_and_port, integer, msgids, name,
+    networks, storage_url,
 };
 use ipnet::IpNet;
 use log::LevelFilter;
@@ -86,10 +86,15 @@ sections! {
         /// For how long after it was stored a message may be recalled by its sender, minutes; 0: never.
         recall_minutes: u32 = 2, integer(0..=5_256_000);
     }
-    /// Connections of browsers and operators.
+    /// Connections of browsers.
     http: Http {
-        /// Reserved for HTTP and WebSocket; not used by this version.
-        listen: SocketAddr = loopback(6080), address;
+        /// Where browsers connect; `None`: nowhere.
+        listen: Option<SocketAddr> = Some(loopback(6080)), address_or_none;
+    }
+    /// Metrics, probes and the status page.
+    ops: Ops {
+        /// Where operators and their tools connect; `None`: nowhere.
+        listen: Option<SocketAddr> = Some(loopback(6081)), address_or_none;
     }
     /// TLS towards clients.
     tls: Tls {

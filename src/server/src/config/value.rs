@@ -64,6 +64,14 @@ pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddr, String> {
     })
 }
 
+/// The same, or an empty string.
+pub(super) fn address_or_none(value: &DeValue<'_>) -> Result<Option<SocketAddr>, String> {
+    match string(value)? {
+        "" => Ok(None),
+        _ => address(value).map(Some),
+    }
+}
+
 /// The beginning of a URL of a Redis that speaks TLS.
 const SECURE: &str = "rediss://";
 
@@ -248,6 +256,12 @@ impl Literal for Vec<IpNet> {
 impl Literal for SocketAddr {
     fn literal(&self) -> String {
         quoted(self.to_string())
+    }
+}
+
+impl Literal for Option<SocketAddr> {
+    fn literal(&self) -> String {
+        quoted(self.map_or_else(String::new, |address| address.to_string()))
     }
 }
 

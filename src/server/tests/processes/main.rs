@@ -33,6 +33,7 @@ mod members_at_once;
 mod membership;
 mod mixed_crash;
 mod names;
+mod ops;
 mod output_memory;
 mod presence;
 mod proxies;

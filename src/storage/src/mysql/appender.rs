@@ -13,6 +13,7 @@ use super::message::{self, LATE, Plan, QueuedAppend, Verdict};
 use super::publish_barrier::PublishBarrier;
 use super::reconnect::{AutoConnection, IDLE};
 use super::schema;
+use crate::counters::Counters;
 use crate::failed_streams::FailedStreams;
 use crate::fault;
 use crate::outcome::Outcome;
@@ -81,6 +82,7 @@ pub struct Appender {
     /// Whether the database was unreachable at the last attempt.
     is_unreachable: bool,
     is_rejecting: bool,
+    counters: Arc<Counters>,
 }
 
 impl Appender {
@@ -105,7 +107,13 @@ impl Appender {
             failed: FailedStreams::default(),
             is_unreachable: false,
             is_rejecting: false,
+            counters: Arc::default(),
         }
+    }
+
+    /// What this appender counts about itself.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
     }
 
     /// Runs until it is stopped and has nothing left to do.
@@ -113,7 +121,8 @@ impl Appender {
         let mut give_up_at = None;
         loop {
             let pause = if self.waiting.is_empty() {
-                self.connection.keep_alive();
+                self.connection.keep_open();
+                self.counters.is_away.set(self.connection.is_lost());
                 IDLE
             } else {
                 let due = self.connection.due();
@@ -170,6 +179,7 @@ impl Appender {
             }
         }
         self.store(run);
+        self.counters.is_away.set(self.connection.is_lost());
         self.lift_barrier();
     }
 
@@ -188,8 +198,11 @@ impl Appender {
         let mut tries = 0;
         loop {
             tries += 1;
+            let begun = Instant::now();
             let failure = match self.attempt(&mut entries) {
                 Ok(plan) => {
+                    let stored = plan.verdicts.iter().filter(|v| matches!(v, Verdict::Stored(_))).count();
+                    self.counters.committed(stored, begun);
                     self.is_rejecting = false;
                     self.publish(entries, plan.verdicts);
                     break;
@@ -345,6 +358,7 @@ impl Appender {
         let mut tries = 0;
         let outcome = loop {
             tries += 1;
+            let begun = Instant::now();
             let Appender { cache, barrier, number, .. } = self;
             let mut is_in_doubt = false;
             let done = self.connection.with(|conn| {
@@ -358,6 +372,7 @@ impl Appender {
             match done {
                 Ok(Some(written)) => {
                     self.is_rejecting = false;
+                    self.counters.committed(1, begun);
                     break written;
                 }
                 Err(Failure { cause: Cause::Conflict | Cause::Lost, .. })

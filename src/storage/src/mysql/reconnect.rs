@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 
 const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// How long there must be no connection until the database counts as unreachable.
+const OUTAGE: Duration = Duration::from_secs(2);
 /// How often an idle connection is used, so that the server does not close it.
 pub const IDLE: Duration = Duration::from_secs(1);
 
@@ -26,6 +28,8 @@ pub struct AutoConnection {
     away: Option<String>,
     /// Whether it refuses this server, which no waiting changes: a wrong password, for instance.
     is_refused: bool,
+    /// Since when there is no connection, after there was one or an attempt to connect.
+    lost_since: Option<Instant>,
 }
 
 impl AutoConnection {
@@ -41,6 +45,7 @@ impl AutoConnection {
             pause: PAUSE_MIN,
             away: None,
             is_refused: false,
+            lost_since: None,
         }
     }
 
@@ -65,6 +70,7 @@ impl AutoConnection {
             && (failure.cause == Cause::Lost || conn.roll_back().is_err())
         {
             self.conn = None;
+            self.lost_since.get_or_insert_with(Instant::now);
         }
         done
     }
@@ -72,6 +78,11 @@ impl AutoConnection {
     /// Whether the last attempt to connect was refused for a reason that waiting does not change.
     pub fn is_refused(&self) -> bool {
         self.conn.is_none() && self.is_refused
+    }
+
+    /// Whether the database has been unreachable for a while. That one connection was lost says nothing about that.
+    pub fn is_lost(&self) -> bool {
+        self.lost_since.is_some_and(|since| since.elapsed() >= OUTAGE)
     }
 
     /// When the next attempt to connect is allowed; `None`: there is a connection, or an attempt may be made now.
@@ -83,6 +94,17 @@ impl AutoConnection {
     pub fn keep_alive(&mut self) {
         if self.used.elapsed() >= Duration::from_secs(1) && self.conn.is_some() {
             // If it is lost, it is opened again when it is needed.
+            let _ = self.with(Connection::ping);
+        }
+    }
+
+    /// Has a connection that works, so that [`AutoConnection::is_lost`] is known while nothing is written.
+    pub fn keep_open(&mut self) {
+        if self.conn.is_some() && self.used.elapsed() < IDLE {
+            return;
+        }
+        // The server may have closed an idle connection, which says nothing about whether it can be reached.
+        if self.with(Connection::ping).is_err() && self.due().is_none() {
             let _ = self.with(Connection::ping);
         }
     }
@@ -105,12 +127,14 @@ impl AutoConnection {
                 self.conn = Some(conn);
                 self.pause = PAUSE_MIN;
                 self.is_refused = false;
+                self.lost_since = None;
                 if self.away.take().is_some() {
                     log::info!("the database is reachable again");
                 }
                 Ok(())
             }
             Err(failure) => {
+                self.lost_since.get_or_insert_with(Instant::now);
                 self.again = Instant::now() + self.pause;
                 self.pause = (self.pause * 2).min(PAUSE_MAX);
                 let why = failure.to_string();

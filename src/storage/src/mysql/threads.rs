@@ -22,6 +22,7 @@ use super::reconnect::AutoConnection;
 use super::router::Router;
 use super::targets::Targets;
 use super::writer::Writer;
+use crate::counters::Counters;
 use crate::error::StoreError;
 use crate::failed_streams::FailedStreams;
 use crate::header_cache::HeaderCache;
@@ -48,6 +49,8 @@ pub struct Threads {
     readers: ReadThreads,
     housekeeping: Worker,
     membership: Option<Worker>,
+    /// Of each appender.
+    counters: Vec<Arc<Counters>>,
 }
 
 impl Threads {
@@ -59,13 +62,14 @@ impl Threads {
         clock_start: Instant,
     ) -> Result<Threads, StoreError> {
         let connection = |purpose| AutoConnection::new(target, purpose);
-        let (mut running, mut doors) = (Vec::new(), Vec::new());
+        let (mut running, mut doors, mut counters) = (Vec::new(), Vec::new(), Vec::new());
         let writer = Writer::new(connection(Purpose::Writing), system_random(), outcomes.clone());
         let (writer, changes) = worker("writer", move |mailbox| writer.serve(mailbox))?;
         for number in 0..barrier.appenders() {
             let (barrier, changes) = (Arc::clone(barrier), changes.clone());
             let connection = connection(Purpose::Writing);
             let appender = Appender::new(number, connection, barrier, changes, outcomes.clone());
+            counters.push(appender.counters());
             let name = format!("store-{}", number + 1);
             let (thread, jobs) = worker(&name, move |mailbox| appender.serve(mailbox))?;
             running.push(thread);
@@ -94,7 +98,7 @@ impl Threads {
                 housekeep(connection, control);
             })?;
         let appenders = running;
-        Ok(Threads { writes, router, appenders, writer, readers, housekeeping, membership: None })
+        Ok(Threads { writes, router, appenders, writer, readers, housekeeping, membership: None, counters })
     }
 
     /// Starts the thread that keeps this node's membership.
@@ -116,6 +120,10 @@ impl Threads {
 
     pub fn reads(&self) -> ReadOutbox {
         self.readers.outbox()
+    }
+
+    pub fn counters(&self) -> Vec<Arc<Counters>> {
+        self.counters.clone()
     }
 
     /// Finishes everything that is queued. Nothing may be sent any more.

@@ -120,7 +120,7 @@ pub(crate) struct PendingRequest {
     pub reply_to: ReplyTo,
     pub pending: Pending,
     /// Monotonic ms.
-    since: u64,
+    pub since: u64,
     serial: u32,
 }
 

@@ -25,6 +25,9 @@ const UNLIMITED: [&str; 6] = [
     "registration.per_address_hour=0",
 ];
 
+/// No listeners besides the one for chat, as tests run at the same time.
+const CHAT_ONLY: [&str; 4] = ["--set", "http.listen=", "--set", "ops.listen="];
+
 /// The end of what the server prints when it is ready.
 const READY: &str = "stop:  Ctrl-C\n";
 
@@ -61,7 +64,7 @@ impl Server {
 
     /// Starts a server through another program, which executes the words after its own arguments.
     pub fn start_wrapped(wrapper: &[&str], port: u16, arguments: &[&str]) -> Server {
-        let arguments = [&CHEAP_PASSWORDS[..], &UNLIMITED, arguments].concat();
+        let arguments = [&CHEAP_PASSWORDS[..], &UNLIMITED, &CHAT_ONLY, arguments].concat();
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         let (wrapper, arguments) = (words(wrapper), words(&arguments));
         Server::launch(Launch { folder: Arc::new(tempfile::tempdir().unwrap()), wrapper, arguments, port })

@@ -1,0 +1,57 @@
+//! Answers as bytes.
+
+use crate::request::Method;
+use crate::status::Status;
+use std::fmt::Write;
+
+/// An answer; whether its body is sent depends on the request's method.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Response {
+    pub status: Status,
+    pub content_type: &'static str,
+    pub body: String,
+    /// Methods, where the request had another one.
+    pub allow: Option<&'static str>,
+}
+
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const HTML: &str = "text/html; charset=utf-8";
+
+impl Response {
+    pub fn new(status: Status, content_type: &'static str, body: impl Into<String>) -> Response {
+        Response { status, content_type, body: body.into(), allow: None }
+    }
+
+    /// The status as its own text.
+    pub fn plain(status: Status) -> Response {
+        Response::new(status, TEXT, format!("{}\n", status.line()))
+    }
+
+    pub fn encode(&self, method: &Method, keeps_alive: bool, out: &mut Vec<u8>) {
+        let mut head = format!("HTTP/1.1 {}\r\n", self.status.line());
+        let mut field = |name: &str, value: &dyn std::fmt::Display| {
+            // Writing to a String cannot fail.
+            let _ = write!(head, "{name}: {value}\r\n");
+        };
+        field("Content-Type", &self.content_type);
+        field("Content-Length", &self.body.len());
+        field("Cache-Control", &"no-store");
+        field("X-Content-Type-Options", &"nosniff");
+        field(
+            "Content-Security-Policy",
+            &"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+        );
+        if let Some(allow) = self.allow {
+            field("Allow", &allow);
+        }
+        if !keeps_alive {
+            field("Connection", &"close");
+        }
+        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        if *method != Method::Head {
+            out.extend_from_slice(self.body.as_bytes());
+        }
+    }
+}

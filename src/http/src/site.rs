@@ -1,0 +1,23 @@
+//! What `http.listen` answers.
+
+use crate::request::{Method, Request};
+use crate::response::{HTML, Response};
+use crate::status::Status;
+
+const PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>chatserver</title>\
+<style>body{font:16px/1.5 system-ui,sans-serif;margin:3em auto;max-width:34em;padding:0 1em;color-scheme:light dark}</style>\
+<h1>chatserver</h1><p>This is a chat server. Talk with <code>chatclient</code> on its chat port.</p></html>\n";
+
+pub(crate) fn answer(request: &Request) -> Response {
+    if request.path != "/" {
+        return Response::plain(Status::NotFound);
+    }
+    only_read(request).unwrap_or_else(|| Response::new(Status::Ok, HTML, PAGE))
+}
+
+/// The refusal of a method that changes something, on a path that is only read.
+pub(crate) fn only_read(request: &Request) -> Option<Response> {
+    let refusal = Response { allow: Some("GET, HEAD"), ..Response::plain(Status::MethodNotAllowed) };
+    (request.method == Method::Other).then_some(refusal)
+}

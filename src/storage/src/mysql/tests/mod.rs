@@ -7,6 +7,7 @@ mod mariadb;
 mod members;
 #[path = "../../../../server/tests/support/ports.rs"]
 mod ports;
+mod rights;
 #[path = "../../../../server/tests/support/system.rs"]
 mod system;
 mod threads;

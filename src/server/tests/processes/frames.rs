@@ -10,7 +10,7 @@ use wire::limits::CONTENT_BYTES;
 use wire::{
     Command, ConversationId, DeviceId, Direction, Errno, Heartbeat, Push, Reply, Seq, Target, UnixMillis,
 };
-use wire::{account, change, contact, group, message, node, session, timeline};
+use wire::{account, change, contact, group, message, node, presence, session, timeline};
 
 /// Every type of request but LOGOUT, HEARTBEAT and those before login, as sent by Ann, and the `errno` of its reply.
 fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) -> Vec<(Command, Errno)> {
@@ -160,6 +160,13 @@ fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) ->
             Errno::Ok,
         ),
         (Command::Node(node::Request::Nodes), Errno::Ok),
+        (
+            Command::Presence(presence::Request::Set(presence::SetPresence {
+                state: presence::SessionState::Away,
+                text: Some("at lunch".into()),
+            })),
+            Errno::Ok,
+        ),
     ]
 }
 

@@ -105,8 +105,9 @@ impl Cluster {
         ];
         let start = |name| {
             Service::start(name, &built("chatserver"), folder, |address| {
-                let node = format!("cluster.node={name}");
-                let settings = settings.iter().chain([&node]);
+                let index = folder.join(name).with_extension("search");
+                let own = [format!("cluster.node={name}"), format!("search.file={}", index.display())];
+                let settings = settings.iter().chain(&own);
                 let words = settings.flat_map(|setting| ["--set".to_owned(), setting.clone()]);
                 words.chain([address.ip().to_string(), address.port().to_string()]).collect()
             })

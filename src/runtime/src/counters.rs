@@ -117,16 +117,21 @@ impl Histogram {
     /// An upper bound of this share (0 to 1) of the durations, microseconds; `None` if there are none, or if it lies
     /// above the last bound.
     pub fn quantile_us(&self, share: f64) -> Option<u64> {
-        let wanted = (self.count() as f64 * share).ceil() as u64;
-        let mut seen = 0;
-        for (&count, bound) in self.buckets.iter().zip(BOUNDS_US) {
-            seen += count;
-            if count > 0 && seen >= wanted {
-                return Some(bound);
-            }
-        }
-        None
+        quantile(&self.buckets, BOUNDS_US, share)
     }
+}
+
+/// The bound of the bucket that reaches this share (0 to 1) of what all buckets hold; `None` if they are empty, or if that
+/// bucket has no bound.
+pub fn quantile<B>(buckets: &[u64], bounds: impl IntoIterator<Item = B>, share: f64) -> Option<B> {
+    let wanted = (buckets.iter().sum::<u64>() as f64 * share).ceil() as u64;
+    let mut seen = 0;
+    let mut bounded = buckets.iter().zip(bounds);
+    let reached = bounded.find(|&(&count, _)| {
+        seen += count;
+        count > 0 && seen >= wanted
+    });
+    reached.map(|(_, bound)| bound)
 }
 
 #[cfg(test)]

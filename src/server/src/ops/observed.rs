@@ -2,7 +2,7 @@
 
 use super::readout::Readout;
 use logic::Milliseconds;
-use runtime::counters::{Flag, Histogram};
+use runtime::counters::{self, Flag, Histogram};
 use runtime::watchdog;
 use search::Progress;
 use std::sync::Arc;
@@ -113,13 +113,7 @@ impl Observed {
 
 /// An upper bound of this share of the times, seconds; `None` without any, or above the last bound.
 pub fn quantile(times: &Milliseconds, share: f64) -> Option<f64> {
-    let wanted = (times.count() as f64 * share).ceil() as u64;
-    let mut seen = 0;
-    let bounds = times.buckets.iter().zip(bounds()).find(|&(&count, _)| {
-        seen += count;
-        count > 0 && seen >= wanted
-    });
-    bounds.map(|(_, bound)| bound).filter(|bound| bound.is_finite())
+    counters::quantile(&times.buckets, bounds(), share).filter(|bound| bound.is_finite())
 }
 
 /// The upper bounds of the buckets of [`Milliseconds`], seconds.

@@ -117,7 +117,7 @@ struct Pages {
 impl Server {
     /// Opens storage, binds `chat.listen` unless the service manager passed listeners in, and starts all threads.
     fn start(config: &Config, reactors: usize, inherited: Vec<TcpListener>) -> Result<Server, String> {
-        let connections = connection_limit(config);
+        let connections = connection_limits(config);
         if inherited.is_empty() {
             config.cluster.advertised(config.chat.listen)?;
         }
@@ -193,7 +193,7 @@ impl Server {
                 .map_err(sentence)?;
         let net_config = NetConfig {
             threads: reactors,
-            connections,
+            connections: connections.chat,
             frame_bytes: config.limits.frame_bytes,
             output_total_bytes: config.limits.output_mib << 20,
             proxies: config.chat.proxies.clone(),
@@ -244,7 +244,9 @@ impl Server {
         let logic = logic.map_err(sentence)?;
         let mut http = Vec::new();
         if let Some(listener) = web {
-            http.push(http::start("http", listener, web_limits(), Service::Site).map_err(sentence)?);
+            let limits =
+                http::Limits { connections: connections.web, per_address: (connections.web / 4).max(16) };
+            http.push(http::start("http", listener, limits, Service::Site).map_err(sentence)?);
         }
         if let Some(listener) = ops {
             let service = Service::Operations(Box::new(observed));
@@ -406,37 +408,33 @@ fn exit_on_signals(code: i32) -> Arc<AtomicBool> {
     is_armed
 }
 
+/// How many connections the listeners may have open.
+struct ConnectionLimits {
+    chat: usize,
+    web: usize,
+}
+
 /// The configured number of connections, or fewer if the limit of open files requires it.
-fn connection_limit(config: &Config) -> usize {
+fn connection_limits(config: &Config) -> ConnectionLimits {
     let wanted = config.limits.connections;
     let descriptors = match net::raise_fd_limit() {
         Ok(descriptors) => descriptors,
         Err(error) => {
             log::warn!("cannot raise the limit of open files: {error}");
-            return wanted;
+            return ConnectionLimits { chat: wanted, web: WEB_CONNECTIONS };
         }
     };
-    let web = config.http.listen.map_or(0, |_| web_connections(descriptors));
-    let ops = config.ops.listen.map_or(0, |_| OPS_LIMITS.connections);
-    let others = OWN_DESCRIPTORS + (web + ops) as u64;
-    let allowed = descriptors.saturating_sub(others).max(descriptors / 2);
+    let web = WEB_CONNECTIONS.min((descriptors / WEB_SHARE) as usize);
+    let ops = OPS_LIMITS.connections;
+    let beside = config.http.listen.map_or(0, |_| web) + config.ops.listen.map_or(0, |_| ops);
+    let allowed = descriptors.saturating_sub(OWN_DESCRIPTORS + beside as u64).max(descriptors / 2);
     if (wanted as u64) > allowed {
         log::warn!(
             "limits.connections is {wanted}, but the limit of open files allows only {allowed}; raise LimitNOFILE"
         );
-        return allowed as usize;
+        return ConnectionLimits { chat: allowed as usize, web };
     }
-    wanted
-}
-
-/// The connections of browsers that this limit of open files allows.
-fn web_connections(descriptors: u64) -> usize {
-    WEB_CONNECTIONS.min((descriptors / WEB_SHARE) as usize)
-}
-
-fn web_limits() -> http::Limits {
-    let connections = net::raise_fd_limit().map_or(WEB_CONNECTIONS, web_connections);
-    http::Limits { connections, per_address: (connections / 4).max(16) }
+    ConnectionLimits { chat: wanted, web }
 }
 
 fn bind_sentence(error: BindError) -> String {

@@ -128,8 +128,9 @@ pub fn client_kind_of(number: i64) -> Option<ClientKind> {
 /// The texts of an entry as they are stored: the columns `type` and `content`, or the same fields of a page.
 ///
 /// The sort of the entry is stored beside them. The first line of `content` lists for a system entry, whose `type` is the
-/// event, the ids of the users concerned, and behind them as a JSON string what the event set, if it set something; for a change it is the seq of the entry that is changed, and `+` or `-` where
-/// a reaction is added or taken back. What a message refers to is a text of its own.
+/// event, the ids of the users concerned, and behind them as a JSON string what the event set, if it set something; for a
+/// change it is the seq of the entry that is changed, and `+` or `-` where a reaction is added or taken back. What a
+/// message refers to is a text of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Texts<'a> {
     pub sort: Sort,

@@ -35,14 +35,8 @@ pub fn make(
     };
     match outcome {
         Some(Ok(prepared)) => prepared.commit(transaction).map(Some),
-        Some(Err(written)) => {
-            transaction.conn.roll_back()?;
-            Ok(Some(written))
-        }
-        None => {
-            transaction.conn.roll_back()?;
-            Ok(None)
-        }
+        Some(Err(written)) => transaction.undo(Some(written)),
+        None => transaction.undo(None),
     }
 }
 

@@ -43,14 +43,8 @@ pub fn make(
             Ok(Some(Written::Group(Outcome::Unchanged)))
         }
         Some(Ok((_, locked))) => commit(transaction, locked, change).map(Some),
-        Some(Err(written)) => {
-            transaction.conn.roll_back()?;
-            Ok(Some(written))
-        }
-        None => {
-            transaction.conn.roll_back()?;
-            Ok(None)
-        }
+        Some(Err(written)) => transaction.undo(Some(written)),
+        None => transaction.undo(None),
     }
 }
 

@@ -13,7 +13,7 @@ use super::usage::{ask_usage, usage};
 use crate::account_usage::Charge;
 use logic::contract::entry::Actor;
 use logic::contract::message::Stored;
-use logic::contract::{Epoch, Fence, Quota};
+use logic::contract::{Epoch, Fence, Quota, Written};
 use std::sync::Arc;
 use wire::group::Role;
 use wire::{ConversationId, UnixMillis, UserId};
@@ -33,6 +33,12 @@ impl Transaction<'_> {
             Some(fence) if fence.epoch != Epoch::NONE => fence::is_in_force(self.conn, fence),
             _ => Ok(true),
         }
+    }
+
+    /// Makes nothing, with this outcome.
+    pub fn undo(&mut self, outcome: Option<Written>) -> Result<Option<Written>, Undone> {
+        self.conn.roll_back()?;
+        Ok(outcome)
     }
 
     /// Where an entry with the actor's `cid` is stored. `lock`: waits for transactions that are storing it.

@@ -32,6 +32,7 @@ installed='644 etc/chatserver/chatserver.toml
 644 opt/chat/share/doc/chatserver/chatclient.toml
 644 opt/chat/share/doc/chatserver/chatserver.toml
 644 opt/chat/share/doc/chatserver/nginx/chatserver.conf
+644 opt/chat/share/doc/chatserver/nginx/web.conf
 644 opt/chat/share/man/man1/chatclient.1
 644 opt/chat/share/man/man8/chatserver.8'
 

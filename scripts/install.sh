@@ -33,6 +33,7 @@ each_file() {
     "$1" 644 man/chatserver.8 "$PREFIX/share/man/man8/chatserver.8"
     "$1" 644 man/chatclient.1 "$PREFIX/share/man/man1/chatclient.1"
     "$1" 644 conf/nginx/chatserver.conf "$documents/nginx/chatserver.conf"
+    "$1" 644 conf/nginx/web.conf "$documents/nginx/web.conf"
     # Documents every key, also beside a configuration that was changed.
     "$1" 644 conf/chatserver.toml "$documents/chatserver.toml"
     "$1" 644 conf/chatclient.toml "$documents/chatclient.toml"

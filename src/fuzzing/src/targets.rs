@@ -11,6 +11,7 @@ use std::time::Instant;
 use storage::{BusKey, PeerView, Peers};
 use wire::legacy::{MsgIds, Scan, Scanner, request};
 use wire::limits::{FRAME_BYTES, HEADER_BYTES};
+use wire::proxy_header::{Header, may_begin, parse};
 use wire::{BadRequest, Command, Push, Reply, UnixMillis, UserId, split_frame};
 
 /// The database's time at a node that reads publications, in Unix milliseconds.
@@ -84,14 +85,15 @@ fn objects(stream: &[u8], piece: usize) -> (Vec<Vec<u8>>, bool) {
 
 /// The header of the PROXY protocol: no prefix of a header is taken for something else or for a whole one.
 pub fn proxy_header(bytes: &[u8]) {
-    if let Some(length) = net::fuzzing::proxy_header(bytes) {
+    let whole = |bytes: &[u8]| match parse(bytes) {
+        Ok(Header::Whole { length, .. }) => Some(length),
+        _ => None,
+    };
+    if let Some(length) = whole(bytes) {
         assert!((1..=bytes.len()).contains(&length), "a header of {length} of {} bytes", bytes.len());
         for cut in 0..length {
-            assert_eq!(
-                net::fuzzing::proxy_header(&bytes[..cut]),
-                None,
-                "whole after {cut} of {length} bytes"
-            );
+            assert_eq!(whole(&bytes[..cut]), None, "whole after {cut} of {length} bytes");
+            assert!(may_begin(&bytes[..cut]), "not the beginning of a header after {cut} of {length} bytes");
         }
     }
 }

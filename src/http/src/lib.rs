@@ -11,19 +11,31 @@
 //! * `request`: what a request is, and which ones are refused. The parser is a library's (`shiguredo_http11`).
 //! * `response`, `status`: answers as bytes.
 //! * `site`, `ops`: which path is answered by what.
-//! * `listener`: the thread: sockets, deadlines, limits.
+//! * `listener`: the thread: its connections, and how many there may be (`addresses`).
+//! * `connection`: a socket (`transport`), what comes before HTTP on it (a PROXY header, TLS), and deadlines.
+//! * `client`: who has sent a request. `encryption`: what is refused without TLS. `origin`: where a page comes from.
 //!
 //! No other thread waits for these, and they wait for none; browsers cannot keep operators waiting.
 
 #![forbid(unsafe_code)]
 
+mod addresses;
+mod client;
+mod connection;
+mod encryption;
 mod exchange;
 mod listener;
 mod ops;
+mod origin;
 mod request;
 mod response;
+mod settings;
 mod site;
 mod status;
+mod transport;
 
-pub use listener::{Http, Limits, Service, start};
+pub use encryption::Encryption;
+pub use listener::{Http, Service, start};
 pub use ops::Operations;
+pub use origin::Origin;
+pub use settings::{Limits, Settings};

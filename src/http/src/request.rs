@@ -1,5 +1,6 @@
 //! Requests, and which ones are refused: every byte sequence that two programs could read in two ways.
 
+use crate::origin::is_authority;
 use crate::status::Status;
 use shiguredo_http11::{BodyKind, RequestHead};
 
@@ -9,6 +10,12 @@ pub(crate) struct Request {
     pub method: Method,
     /// Begins with `/`, has no `.` or `..` segment and no escaped slash or NUL.
     pub path: String,
+    /// The same as it was sent, with the query.
+    pub target: String,
+    /// A host with or without a port; empty where an old client says none.
+    pub host: String,
+    /// The values of X-Forwarded-For, joined by commas.
+    pub forwarded_for: String,
     /// The connection is used for another request after this one.
     pub keeps_alive: bool,
     pub expects_continue: bool,
@@ -40,10 +47,12 @@ impl Request {
         }
         check_framing(head, is_current)?;
         let host = one(head, "Host")?;
-        if is_current && host.is_none_or(str::is_empty) {
+        let host = host.unwrap_or_default();
+        if (is_current || !host.is_empty()) && !is_authority(host) {
             return Err(Status::BadRequest);
         }
-        let path = path_of(head.uri(), host.unwrap_or_default())?;
+        let target = target_of(head.uri(), host)?;
+        let path = path_of(target)?;
         let connection = head.headers().iter().filter(|(name, _)| name == "Connection");
         let says = |word: &str| {
             connection
@@ -57,6 +66,8 @@ impl Request {
             Some(_) => return Err(Status::ExpectationFailed),
         };
         let accepts = one(head, "Accept").ok().flatten().unwrap_or_default();
+        let forwarded = head.headers().iter().filter(|(name, _)| name == "X-Forwarded-For");
+        let forwarded: Vec<&str> = forwarded.map(|(_, value)| value.as_str()).collect();
         let method = match head.method() {
             "GET" => Method::Get,
             "HEAD" => Method::Head,
@@ -65,7 +76,16 @@ impl Request {
         let wants_json = accepts.split(',').any(|kind| {
             kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
         });
-        Ok(Request { method, path, keeps_alive, expects_continue, wants_json })
+        Ok(Request {
+            method,
+            path,
+            target: target.to_owned(),
+            host: host.to_owned(),
+            forwarded_for: forwarded.join(","),
+            keeps_alive,
+            expects_continue,
+            wants_json,
+        })
     }
 }
 
@@ -89,8 +109,8 @@ fn one<'a>(head: &'a RequestHead, name: &str) -> Result<Option<&'a str>, Status>
     }
 }
 
-/// The path of a target in origin form, or in absolute form of our own host.
-fn path_of(target: &str, host: &str) -> Result<String, Status> {
+/// The path and query of a target in origin form, or in absolute form of our own host.
+fn target_of<'a>(target: &'a str, host: &str) -> Result<&'a str, Status> {
     let target = match target.strip_prefix("http://").or_else(|| target.strip_prefix("https://")) {
         None => target,
         Some(rest) => {
@@ -102,10 +122,13 @@ fn path_of(target: &str, host: &str) -> Result<String, Status> {
             if path.is_empty() { "/" } else { path }
         }
     };
+    let is_plain = target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_plain { Ok(target) } else { Err(Status::BadRequest) }
+}
+
+/// The path, without percent-encoding.
+fn path_of(target: &str) -> Result<String, Status> {
     let path = target.split('?').next().unwrap_or_default();
-    if !path.starts_with('/') {
-        return Err(Status::BadRequest);
-    }
     let decoded = decoded(path).ok_or(Status::BadRequest)?;
     let is_plain = |segment: &str| !matches!(segment, "." | "..") && !segment.contains(['\0', '\\']);
     if !decoded[1..].split('/').all(is_plain) {

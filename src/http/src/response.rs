@@ -10,8 +10,8 @@ pub(crate) struct Response {
     pub status: Status,
     pub content_type: &'static str,
     pub body: String,
-    /// Methods, where the request had another one.
-    pub allow: Option<&'static str>,
+    /// Further fields. No value has a line end.
+    pub fields: Vec<(&'static str, String)>,
 }
 
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
@@ -20,12 +20,17 @@ pub(crate) const HTML: &str = "text/html; charset=utf-8";
 
 impl Response {
     pub fn new(status: Status, content_type: &'static str, body: impl Into<String>) -> Response {
-        Response { status, content_type, body: body.into(), allow: None }
+        Response { status, content_type, body: body.into(), fields: Vec::new() }
     }
 
     /// The status as its own text.
     pub fn plain(status: Status) -> Response {
         Response::new(status, TEXT, format!("{}\n", status.line()))
+    }
+
+    pub fn with(mut self, field: &'static str, value: impl Into<String>) -> Response {
+        self.fields.push((field, value.into()));
+        self
     }
 
     pub fn encode(&self, method: &Method, keeps_alive: bool, out: &mut Vec<u8>) {
@@ -42,8 +47,8 @@ impl Response {
             "Content-Security-Policy",
             &"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
         );
-        if let Some(allow) = self.allow {
-            field("Allow", &allow);
+        for (name, value) in &self.fields {
+            field(name, value);
         }
         if !keeps_alive {
             field("Connection", &"close");

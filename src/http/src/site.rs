@@ -18,6 +18,6 @@ pub(crate) fn answer(request: &Request) -> Response {
 
 /// The refusal of a method that changes something, on a path that is only read.
 pub(crate) fn only_read(request: &Request) -> Option<Response> {
-    let refusal = Response { allow: Some("GET, HEAD"), ..Response::plain(Status::MethodNotAllowed) };
-    (request.method == Method::Other).then_some(refusal)
+    let is_other = request.method == Method::Other;
+    is_other.then(|| Response::plain(Status::MethodNotAllowed).with("Allow", "GET, HEAD"))
 }

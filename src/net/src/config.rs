@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use std::time::Duration;
-use tls::Acceptor;
+use tls::{Acceptor, TlsRequired};
 use wire::legacy::Style;
 
 /// Time between two objects written to one legacy connection.
@@ -59,16 +59,6 @@ pub struct TlsConfig {
     pub required: TlsRequired,
     /// Legacy clients, which know no TLS, are accepted without it whatever `required` says.
     pub legacy_plain: bool,
-}
-
-/// Whose connections must be encrypted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TlsRequired {
-    /// All but those from this machine and from trusted proxies.
-    #[default]
-    Remote,
-    Always,
-    Never,
 }
 
 /// Every time limit of a connection.

@@ -35,8 +35,6 @@ mod control;
 mod counters;
 mod deadline;
 mod flow;
-#[doc(hidden)]
-pub mod fuzzing;
 mod listen;
 mod moderation;
 mod orders;
@@ -54,7 +52,7 @@ mod wheel;
 mod tests;
 
 pub use close::CloseReason;
-pub use config::{NetConfig, PACE, Timeouts, TlsConfig, TlsRequired};
+pub use config::{NetConfig, PACE, Timeouts, TlsConfig};
 pub use counters::{Counters, DIALECTS};
 pub use listen::{BindError, bind, raise_fd_limit};
 pub use output_budget::OutputBudget;

@@ -11,7 +11,7 @@ use crate::ops::{Lifecycle, Observed, Queue};
 use crate::{password, search_index, systemd};
 use http::{Http, Service};
 use logic::{Logic, Policy, Rules};
-use net::{BindError, Net, NetConfig, TlsConfig, TlsRequired};
+use net::{BindError, Net, NetConfig, TlsConfig};
 use runtime::worker::Worker;
 use runtime::{log_writer, watchdog};
 use search::{Load, Search};
@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use storage::{Joining, KEY_OVERLAP_MS};
-use tls::{Acceptor, Identity};
+use tls::{Acceptor, Identity, TlsRequired};
 use wire::legacy::Style;
 
 /// File descriptors needed in addition to client connections: database, listeners, epoll, standard streams.
@@ -246,11 +246,20 @@ impl Server {
         if let Some(listener) = web {
             let limits =
                 http::Limits { connections: connections.web, per_address: (connections.web / 4).max(16) };
-            http.push(http::start("http", listener, limits, Service::Site).map_err(sentence)?);
+            let required = config.tls.required;
+            let settings = http::Settings {
+                limits,
+                encryption: acceptor.clone().map(|acceptor| http::Encryption { acceptor, required }),
+                proxies: config.http.proxies.clone(),
+                url: config.http.url.clone(),
+            };
+            http.push(http::start("http", listener, settings, Service::Site).map_err(sentence)?);
         }
         if let Some(listener) = ops {
             let service = Service::Operations(Box::new(observed));
-            http.push(http::start("ops", listener, OPS_LIMITS, service).map_err(sentence)?);
+            http.push(
+                http::start("ops", listener, http::Settings::plain(OPS_LIMITS), service).map_err(sentence)?,
+            );
         }
         Ok(Server { address, acceptor, net, logic, bus, passwords, search, storage, http, pages, lifecycle })
     }

@@ -35,7 +35,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("storage", &["logic", "outbound", "runtime", "tls", "vfs", "wire"]),
     ("search", &["logic", "runtime", "vfs", "wire"]),
     ("net", &["logic", "runtime", "tls", "wire"]),
-    ("http", &[]),
+    ("http", &["tls", "wire"]),
     ("chatserver", &["http", "logic", "net", "outbound", "runtime", "search", "storage", "tls", "wire"]),
     ("chatclient-core", &["wire"]),
     ("chatclient-store", &["chatclient-core", "wire"]),
@@ -44,7 +44,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("chatbench", &["logic", "runtime", "search", "storage", "tls", "wire"]),
     ("guard", &["logic", "wire"]),
     ("tidy", &[]),
-    ("fuzzing", &["wire", "logic", "storage", "net", "chatserver"]),
+    ("fuzzing", &["wire", "logic", "storage", "chatserver"]),
     ("fuzz", &["fuzzing"]),
 ];
 

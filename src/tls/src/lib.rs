@@ -18,6 +18,7 @@
 mod fault;
 mod identity;
 mod layer;
+mod requirement;
 mod scratch;
 mod session;
 mod trust;
@@ -25,6 +26,7 @@ mod trust;
 pub use fault::{Fault, fault_in};
 pub use identity::{Acceptor, Identity, IdentityError};
 pub use layer::{Layer, is_session_error};
+pub use requirement::TlsRequired;
 pub use session::{Client, HELLO_BYTES, Role, Server};
 pub use trust::{Trust, is_verifiable};
 

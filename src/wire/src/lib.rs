@@ -15,6 +15,7 @@
 //! * [`search`]: the fields of SEARCH. [`words`]: what it finds in texts.
 //! * [`command`], [`reply`], [`push`]: the sums of the nouns. [`kind`]: the type numbers of all nouns.
 //! * [`legacy`]: the JSON objects of the muduo cluster chat clients, from and to the same typed values.
+//! * [`proxy_header`]: what a proxy says about the client before its first byte.
 //! * [`limits`]: every number that bounds anything.
 
 #![forbid(unsafe_code)]
@@ -45,6 +46,7 @@ pub mod message;
 pub mod name;
 pub mod node;
 pub mod presence;
+pub mod proxy_header;
 pub mod push;
 pub mod references;
 mod refusal;

@@ -5,10 +5,10 @@ use crate::close::CloseReason;
 use crate::codec::{AnyCodec, Codec, Liveness};
 use crate::context::Context;
 use crate::transport::proxy_handshake::Finished;
-use crate::transport::proxy_header;
 use logic::Input;
 use mio::event::Event;
 use std::io::{self, ErrorKind, Read};
+use wire::proxy_header;
 
 /// Bytes that a turn reads of an encrypted connection before its login: records without plaintext cost CPU, too.
 const ENCRYPTED_BYTES_BEFORE_LOGIN: usize = 16 * 1024;

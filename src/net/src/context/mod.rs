@@ -8,7 +8,7 @@ mod ready;
 pub(crate) use handshakes::PER_TURN as HANDSHAKES_PER_TURN;
 pub(crate) use ready::{ReadyQueue, TRANSIENT_PER_TURN};
 
-use crate::config::{NetConfig, TlsConfig, TlsRequired};
+use crate::config::{NetConfig, TlsConfig};
 use crate::counters::Counters;
 use crate::deadline::{Spans, Tick};
 use crate::moderation::Moderation;
@@ -108,12 +108,7 @@ impl Context {
     /// Whether a connection that is not encrypted is refused. `is_near`: nobody else reads what it sends.
     pub fn refuses_plain(&self, dialect: Dialect, is_near: bool) -> bool {
         let Some(TlsConfig { required, legacy_plain, .. }) = &self.tls else { return false };
-        let is_required = match required {
-            TlsRequired::Never => false,
-            TlsRequired::Remote => !is_near,
-            TlsRequired::Always => true,
-        };
-        is_required && !(dialect == Dialect::Legacy && *legacy_plain)
+        required.refuses_plain(is_near) && !(dialect == Dialect::Legacy && *legacy_plain)
     }
 
     /// Whether a connection from this address crosses no network: its peer is this machine or a trusted proxy. A PROXY

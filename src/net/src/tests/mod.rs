@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
+use tls::TlsRequired;
 use wire::kind::request;
 use wire::{Command, Credentials, Errno, Message, Push, Reply, Target, UserId};
 use wire::{message, session};

@@ -3,7 +3,6 @@
 //! The header of the PROXY protocol is read from the transport before any codec exists: [`proxy_handshake`].
 
 pub(crate) mod proxy_handshake;
-pub(crate) mod proxy_header;
 mod tcp;
 
 pub(crate) use tcp::Tcp;

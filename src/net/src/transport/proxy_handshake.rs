@@ -5,9 +5,9 @@
 //! client on the proxy's own machine connects directly. So the first bytes decide. A connection that has sent nothing
 //! that could start a header by the deadline is treated as direct.
 
-use super::proxy_header::{self, Header, Malformed};
 use std::mem;
 use std::net::SocketAddr;
+use wire::proxy_header::{self, Header, Malformed};
 
 /// A header that may still come or be completed.
 #[derive(Debug, Default)]

@@ -2,11 +2,10 @@
 
 use super::keys::Tls;
 use super::secret::{is_exposed, named_file};
-use net::TlsRequired;
 use runtime::regular_file::{Access, open_regular, read_regular, read_to_limit};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tls::{Identity, IdentityError};
+use tls::{Identity, IdentityError, TlsRequired};
 
 /// The longest file, bytes.
 const FILE_BYTES: u64 = 1 << 20;

@@ -4,15 +4,17 @@
 
 use super::value::{
     Literal, RedisUrl, address, address_or_none, boolean, choice, file, host_and_port, integer, msgids, name,
-    networks, storage_url,
+    networks, origin_or_none, storage_url,
 };
+use http::Origin;
 use ipnet::IpNet;
 use log::LevelFilter;
 use logic::Conflict;
-use net::{PACE, TlsRequired};
+use net::PACE;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use storage::StorageUrl;
+use tls::TlsRequired;
 use toml::de::DeValue;
 use wire::legacy::{MsgIds, Style};
 use wire::limits::FRAME_BYTES;
@@ -90,6 +92,10 @@ sections! {
     http: Http {
         /// Where browsers connect; `None`: nowhere.
         listen: Option<SocketAddr> = Some(loopback(6080)), address_or_none;
+        /// Proxies whose PROXY header or X-Forwarded-For is trusted to name the client.
+        proxies: Vec<IpNet> = Vec::new(), networks;
+        /// Where browsers reach this server; `None`: wherever they say.
+        url: Option<Origin> = None, origin_or_none;
     }
     /// Metrics, probes and the status page.
     ops: Ops {

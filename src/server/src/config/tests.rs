@@ -68,6 +68,8 @@ fn what_is_printed_reads_back() {
         "chat.listen=[::1]:7000",
         "chat.proxies=[\"10.0.0.2\", \"fd00::/8\"]",
         "http.listen=0.0.0.0:80",
+        "http.proxies=[\"10.0.0.2\"]",
+        "http.url=https://chat.example/",
         "storage.url=sqlite:a \"b\"\\c/宽\t.db",
         "storage.password_file=/etc/a \"b\"",
         "storage.accept_weak_durability=true",
@@ -173,6 +175,10 @@ fn a_wrong_value_names_its_key() {
         (
             "chat.proxies=[\"10.0.0.1/33\"]",
             "must be a list of IP addresses and networks, like `[\"10.0.0.2\", \"fd00::/8\"]`",
+        ),
+        (
+            "http.url=chat.example",
+            "must have the form `https://host` or `https://host:port` (or `http://`), without a path, not `chat.example`",
         ),
         ("chat.listen=6000", "must be a string, not an integer"),
         (

@@ -1,15 +1,16 @@
 //! Reading values from TOML and writing them back. An error is the end of a sentence that starts with "`section.key` ".
 
+use http::Origin;
 use ipnet::IpNet;
 use log::LevelFilter;
 use logic::Conflict;
-use net::TlsRequired;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use storage::StorageUrl;
+use tls::TlsRequired;
 use toml::de::DeValue;
 use wire::legacy::MsgIds;
 
@@ -134,6 +135,14 @@ pub(super) fn host_and_port(value: &DeValue<'_>) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err(format!("must be a host and a port, like `chat.example:6000`, not `{text}`"))
+}
+
+/// Reads the origin of a URL, or an empty string.
+pub(super) fn origin_or_none(value: &DeValue<'_>) -> Result<Option<Origin>, String> {
+    match string(value)? {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|form| format!("{form}, not `{text}`")),
+    }
 }
 
 /// Reads the name of a node or an empty string.
@@ -262,6 +271,12 @@ impl Literal for SocketAddr {
 impl Literal for Option<SocketAddr> {
     fn literal(&self) -> String {
         quoted(self.map_or_else(String::new, |address| address.to_string()))
+    }
+}
+
+impl Literal for Option<Origin> {
+    fn literal(&self) -> String {
+        quoted(self.as_ref().map_or_else(String::new, Origin::to_string))
     }
 }
 

@@ -15,10 +15,10 @@ use std::process::{Command, Output, Stdio};
 use wire::Target;
 
 /// What the servers of these tests are called.
-const NAMES: [&str; 2] = ["127.0.0.1", "localhost"];
+pub(crate) const NAMES: [&str; 2] = ["127.0.0.1", "localhost"];
 
 /// The settings of a server with this certificate. Its key is private, as the server demands.
-fn with(identity: &Identity) -> Vec<[String; 2]> {
+pub(crate) fn with(identity: &Identity) -> Vec<[String; 2]> {
     fs::set_permissions(&identity.key, Permissions::from_mode(0o600)).unwrap();
     vec![
         set("tls.certificate", identity.certificate.to_str().unwrap()),
@@ -26,12 +26,12 @@ fn with(identity: &Identity) -> Vec<[String; 2]> {
     ]
 }
 
-fn start(settings: &[[String; 2]]) -> Server {
+pub(crate) fn start(settings: &[[String; 2]]) -> Server {
     Server::start(&settings.iter().flatten().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// Puts another certificate and key into the files of the first.
-fn install(identity: &Identity, other: &Identity) {
+pub(crate) fn install(identity: &Identity, other: &Identity) {
     identity.replace(other);
     with(identity);
 }
@@ -57,12 +57,12 @@ fn secure(address: SocketAddr, host: &str) -> String {
     format!("tls://{host}:{}", address.port())
 }
 
-fn path(path: &Path) -> &str {
+pub(crate) fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// What `openssl s_client` says, which ends its input after `typed`.
-fn openssl(address: SocketAddr, arguments: &[&str], typed: &str) -> String {
+pub(crate) fn openssl(address: SocketAddr, arguments: &[&str], typed: &str) -> String {
     let mut child = Command::new("openssl")
         .args(["s_client", "-connect", &address.to_string()])
         .args(arguments)

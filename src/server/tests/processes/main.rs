@@ -61,3 +61,4 @@ mod typing;
 mod units;
 mod unread;
 mod upgrade;
+mod web;

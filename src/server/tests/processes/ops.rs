@@ -19,7 +19,7 @@ const LISTENING: [&str; 4] = ["--set", "http.listen=127.0.0.1:0", "--set", "ops.
 const MISSING: &str = "these tests start prometheus: apt-get install prometheus";
 
 /// The address behind this word in what the server has printed.
-fn printed(server: &Server, word: &str) -> SocketAddr {
+pub(crate) fn printed(server: &Server, word: &str) -> SocketAddr {
     let said = server.stdout();
     let line = said.lines().find_map(|line| line.strip_prefix(word)).expect(&said);
     let address = line.trim().strip_prefix("http://").unwrap();
@@ -31,7 +31,7 @@ fn ops(server: &Server) -> SocketAddr {
 }
 
 /// What is answered to these bytes until the server closes the connection.
-fn answered(address: SocketAddr, bytes: &[u8]) -> String {
+pub(crate) fn answered(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(bytes).unwrap();

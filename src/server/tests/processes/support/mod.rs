@@ -34,6 +34,7 @@ pub mod supervised;
 pub mod system;
 pub mod terminal;
 pub mod transcript;
+pub mod web_nginx;
 
 pub use client::{Account, Client, Event, PASSWORD};
 pub use flag::RaiseOnDrop;

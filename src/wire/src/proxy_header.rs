@@ -19,7 +19,7 @@ const V2_FIXED: usize = 16;
 
 /// The interpretation of the bytes that a connection has sent so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Header {
+pub enum Header {
     /// The beginning of a header or of something else.
     Possible,
     /// The beginning of a header.
@@ -38,10 +38,13 @@ pub(crate) enum Header {
 
 /// The bytes cannot be a header and are nothing else either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Malformed;
+pub struct Malformed;
 
 /// Parses everything that a connection has sent so far.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Header, Malformed> {
+///
+/// # Errors
+/// If the bytes begin like a header and cannot be one.
+pub fn parse(bytes: &[u8]) -> Result<Header, Malformed> {
     match bytes.first() {
         None => Ok(Header::Possible),
         Some(b'P') => parse_v1(bytes),
@@ -52,8 +55,17 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Header, Malformed> {
 }
 
 /// Whether the first bytes of a connection are those of a header.
-pub(crate) fn begins(bytes: &[u8]) -> bool {
+pub fn begins(bytes: &[u8]) -> bool {
     bytes.starts_with(V1_SIGNATURE) || bytes.starts_with(V2_SIGNATURE)
+}
+
+/// Whether these first bytes of a connection are those of a header or the beginning of them.
+pub fn may_begin(bytes: &[u8]) -> bool {
+    let is_common = |signature: &[u8]| {
+        let common = bytes.len().min(signature.len());
+        bytes[..common] == signature[..common]
+    };
+    is_common(V1_SIGNATURE) || is_common(V2_SIGNATURE)
 }
 
 /// `PROXY TCP4 192.0.2.7 198.51.100.1 56324 6000\r\n`, or TCP6, or UNKNOWN and anything.
@@ -251,6 +263,16 @@ mod tests {
         }
         for open in ["", "\r", "\r\n", "\r\n\r\n\0\r\nQUIT"] {
             assert_eq!(parse(open.as_bytes()), Ok(Header::Possible), "{open:?}");
+        }
+    }
+
+    #[test]
+    fn requests_of_http_are_told_from_headers() {
+        for request in ["G", "POST / HTTP/1.1", "PU", "PROPFIND", "\r\nGET"] {
+            assert!(!may_begin(request.as_bytes()), "{request:?}");
+        }
+        for header in ["", "P", "PROX", "PROXY TCP4 ", "\r\n", "\r\n\r\n\0\r\nQUIT\n!"] {
+            assert!(may_begin(header.as_bytes()), "{header:?}");
         }
     }
 

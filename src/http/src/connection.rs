@@ -1,0 +1,340 @@
+//! One connection: its socket, what comes before HTTP on it, and its deadlines.
+
+use crate::addresses::{Addresses, Counted};
+use crate::client::{Client, is_among};
+use crate::exchange::{Exchange, Waits};
+use crate::request::Request;
+use crate::response::Response;
+use crate::settings::Settings;
+use crate::transport::Transport;
+use mio::event::Event;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use wire::proxy_header::{self, Header};
+
+/// The most bytes that one connection may read in a turn.
+pub(crate) const READ_BYTES: usize = 16 * 1024;
+/// How long input is thrown away after FIN was sent.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Time limits of a connection.
+#[derive(Clone, Copy, Debug)]
+struct Timeouts {
+    /// For a head, or a PROXY header, from its first byte on; and for a TLS handshake.
+    head: Duration,
+    /// Between two requests.
+    idle: Duration,
+    /// Without progress of a body, or of the peer's reading.
+    stall: Duration,
+}
+
+const TIMEOUTS: Timeouts =
+    Timeouts { head: Duration::from_secs(10), idle: Duration::from_secs(60), stall: Duration::from_secs(30) };
+
+/// The connection is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    Ended,
+    /// The client that its PROXY header names has too many connections.
+    Surplus,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    transport: Transport,
+    client: Client,
+    /// `None` on connections of this machine and of proxies, which have those of many clients.
+    counted: Option<Counted>,
+    /// The PROXY header that may still come or be completed; only from a trusted proxy.
+    header: Option<Vec<u8>>,
+    /// The first byte has told whether this is TLS.
+    is_begun: bool,
+    exchange: Exchange,
+    readable: bool,
+    writable: bool,
+    /// The peer sends nothing more.
+    has_ended: bool,
+    /// It waits for its turn.
+    pub is_queued: bool,
+    /// What the deadline is about, and since when.
+    waits: Waits,
+    since: Instant,
+    /// FIN was sent; input is thrown away until the peer closes its side too.
+    is_lingering: bool,
+}
+
+impl Connection {
+    /// A connection that was just accepted. The kernel reports what its socket can do as its first event.
+    ///
+    /// # Errors
+    /// If its address has too many.
+    pub fn new(
+        transport: Transport,
+        peer: SocketAddr,
+        settings: &Settings,
+        addresses: &mut Addresses,
+    ) -> Result<Connection, Closed> {
+        let ip = peer.ip().to_canonical();
+        let is_proxy = is_among(&settings.proxies, ip);
+        let is_near = is_proxy || ip.is_loopback();
+        let counted = match is_near {
+            true => None,
+            false => Some(addresses.enter(ip).ok_or(Closed::Surplus)?),
+        };
+        Ok(Connection {
+            transport,
+            client: Client { address: SocketAddr::new(ip, peer.port()), is_near, is_encrypted: false },
+            counted,
+            header: is_proxy.then(Vec::new),
+            is_begun: false,
+            exchange: Exchange::new(),
+            readable: false,
+            writable: false,
+            has_ended: false,
+            is_queued: false,
+            waits: Waits::Idle,
+            since: Instant::now(),
+            is_lingering: false,
+        })
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub fn counted(&self) -> Option<Counted> {
+        self.counted
+    }
+
+    pub fn handle_event(&mut self, event: &Event) {
+        self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        self.writable |= event.is_writable();
+    }
+
+    /// Whether its next step computes a TLS handshake.
+    pub fn is_handshaking(&self) -> bool {
+        self.transport.is_handshaking() && !self.is_lingering
+    }
+
+    fn takes_input(&self) -> bool {
+        self.is_lingering || self.is_handshaking() || self.exchange.takes_input()
+    }
+
+    fn has_output(&self) -> bool {
+        !self.is_lingering && (!self.exchange.output.is_empty() || self.transport.unsent() > 0)
+    }
+
+    /// Whether there is something to do without a new event.
+    pub fn can_go_on(&self) -> bool {
+        (self.readable && self.takes_input()) || (self.writable && self.has_output())
+    }
+
+    /// Whether it has taken too long.
+    pub fn is_late(&self, now: Instant) -> bool {
+        let Timeouts { head, idle, stall } = TIMEOUTS;
+        let allowed = match self.waits {
+            _ if self.is_lingering => LINGER,
+            _ if self.transport.is_handshaking() => head,
+            _ if self.has_output() => stall,
+            Waits::Idle => idle,
+            Waits::Head => head,
+            Waits::Body | Waits::End => stall,
+        };
+        now.saturating_duration_since(self.since) > allowed
+    }
+
+    /// It has taken too long: a request that is not complete is answered, everything else just ends.
+    pub fn time_out(&mut self, now: Instant) -> Result<(), Closed> {
+        let is_silent = self.is_lingering || self.transport.is_handshaking() || self.has_output();
+        if is_silent || self.waits == Waits::End || !self.is_begun {
+            return Err(Closed::Ended);
+        }
+        self.exchange.time_out();
+        self.since = now;
+        self.write()
+    }
+
+    /// Reads once, answers, and writes once.
+    pub fn step(
+        &mut self,
+        buffer: &mut [u8],
+        settings: &Settings,
+        addresses: &mut Addresses,
+        answer: &mut impl FnMut(&Client, &Request) -> Response,
+    ) -> Result<(), Closed> {
+        if self.is_handshaking() {
+            return self.continue_handshake();
+        }
+        if self.readable && self.takes_input() {
+            let read = match self.is_lingering {
+                true => self.transport.discard(buffer),
+                false => self.transport.read(buffer),
+            };
+            match read {
+                Ok(0) if self.is_lingering => return Err(Closed::Ended),
+                // What it has asked for is still answered, but nothing more comes.
+                Ok(0) => {
+                    self.readable = false;
+                    self.has_ended = true;
+                }
+                Ok(_) if self.is_lingering => {}
+                Ok(length) => {
+                    self.take_in(&buffer[..length], settings, addresses, answer)?;
+                    self.progressed(matches!(self.exchange.waits(), Waits::Body | Waits::Idle));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.readable = self.transport.has_more();
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => self.fail(&error)?,
+            }
+        }
+        self.write()?;
+        // What waited for room in the output; it is written in the next step.
+        if self.exchange.output.is_empty() && !self.is_lingering && !self.transport.is_handshaking() {
+            let client = &self.client;
+            self.exchange.proceed(&mut |request: &Request| answer(client, request));
+            self.progressed(false);
+            if self.has_ended && self.exchange.output.is_empty() {
+                self.exchange.end();
+                self.write()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in(
+        &mut self,
+        bytes: &[u8],
+        settings: &Settings,
+        addresses: &mut Addresses,
+        answer: &mut impl FnMut(&Client, &Request) -> Response,
+    ) -> Result<(), Closed> {
+        if self.is_begun {
+            let client = &self.client;
+            self.exchange.take_in(bytes, &mut |request: &Request| answer(client, request));
+            return Ok(());
+        }
+        let Some(mut received) = self.header.take() else {
+            return self.begin(bytes, settings, addresses, answer);
+        };
+        received.extend_from_slice(bytes);
+        let header = match proxy_header::may_begin(&received) {
+            true => proxy_header::parse(&received).map_err(|_malformed| Closed::Ended)?,
+            false => Header::Absent,
+        };
+        match header {
+            Header::Possible | Header::Begun => {
+                self.header = Some(received);
+                Ok(())
+            }
+            Header::Absent => self.begin(&received, settings, addresses, answer),
+            Header::Whole { source, length } => {
+                if let Some(source) = source {
+                    self.client.address = source;
+                    self.counted = Some(addresses.enter(source.ip()).ok_or(Closed::Surplus)?);
+                }
+                self.begin(&received[length..], settings, addresses, answer)
+            }
+        }
+    }
+
+    /// Takes the first bytes of the client.
+    fn begin(
+        &mut self,
+        bytes: &[u8],
+        settings: &Settings,
+        addresses: &mut Addresses,
+        answer: &mut impl FnMut(&Client, &Request) -> Response,
+    ) -> Result<(), Closed> {
+        let Some(&first) = bytes.first() else { return Ok(()) };
+        self.is_begun = true;
+        match &settings.encryption {
+            Some(encryption) if first == tls::FIRST_BYTE => {
+                self.client.is_encrypted = true;
+                self.since = Instant::now();
+                match self.transport.start_tls(&encryption.acceptor, bytes) {
+                    Ok(()) => Ok(()),
+                    Err(error) => self.fail(&error),
+                }
+            }
+            _ => self.take_in(bytes, settings, addresses, answer),
+        }
+    }
+
+    /// Continues the TLS handshake with what the client has sent.
+    fn continue_handshake(&mut self) -> Result<(), Closed> {
+        match self.transport.continue_handshake() {
+            Ok(false) => self.readable = false,
+            // The time for a request begins.
+            Ok(true) => {
+                self.readable = true;
+                self.since = Instant::now();
+            }
+            Err(error) => self.fail(&error)?,
+        }
+        self.writable &= self.transport.unsent() == 0;
+        Ok(())
+    }
+
+    /// The stream cannot be read any further. What TLS has to say about that is still sent.
+    fn fail(&mut self, error: &io::Error) -> Result<(), Closed> {
+        if !tls::is_session_error(error) {
+            return Err(Closed::Ended);
+        }
+        log::debug!("TLS with {}: {error}", self.client.address);
+        self.exchange.output = Vec::new();
+        self.linger()
+    }
+
+    /// Notes what the deadline is about now. `is_progress`: its time begins anew.
+    fn progressed(&mut self, is_progress: bool) {
+        let waits = match &self.header {
+            Some(received) if !received.is_empty() => Waits::Head,
+            _ => self.exchange.waits(),
+        };
+        if is_progress && self.header.is_none() || waits != self.waits {
+            self.since = Instant::now();
+        }
+        self.waits = waits;
+    }
+
+    fn write(&mut self) -> Result<(), Closed> {
+        while self.writable && self.has_output() {
+            let unsent = self.transport.unsent();
+            match self.transport.write(&self.exchange.output) {
+                Ok(length) => {
+                    self.exchange.output.drain(..length);
+                    if length > 0 || self.transport.unsent() < unsent {
+                        self.progressed(true);
+                    }
+                    // The kernel takes no more.
+                    self.writable = self.transport.unsent() == 0;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Err(Closed::Ended),
+            }
+        }
+        if self.exchange.output.is_empty() && self.exchange.output.capacity() > READ_BYTES {
+            self.exchange.output = Vec::new();
+        }
+        let is_over = self.exchange.waits() == Waits::End && !self.transport.is_handshaking();
+        if is_over && !self.has_output() && !self.is_lingering {
+            self.linger()?;
+        }
+        Ok(())
+    }
+
+    /// Sends FIN. The peer may still send: closing now would make the kernel destroy what it has not read.
+    fn linger(&mut self) -> Result<(), Closed> {
+        if self.transport.close_write().is_err() {
+            return Err(Closed::Ended);
+        }
+        self.is_lingering = true;
+        self.readable = true;
+        self.since = Instant::now();
+        Ok(())
+    }
+}

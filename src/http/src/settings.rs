@@ -1,0 +1,33 @@
+//! The settings of a listener.
+
+use crate::encryption::Encryption;
+use crate::origin::Origin;
+use ipnet::IpNet;
+
+/// How many connections a listener keeps; one above this is closed at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub connections: usize,
+    /// Of one address (IPv6: of one /64). This machine and trusted proxies, which have those of many clients, may have
+    /// all; where a proxy names the client by a PROXY header, its address counts.
+    pub per_address: usize,
+}
+
+/// The settings of a listener.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub limits: Limits,
+    /// `None`: connections are not encrypted.
+    pub encryption: Option<Encryption>,
+    /// Whose PROXY headers and X-Forwarded-For are trusted to name the client.
+    pub proxies: Vec<IpNet>,
+    /// Where browsers reach this server, if the operator has said so.
+    pub url: Option<Origin>,
+}
+
+impl Settings {
+    /// Only limits: no TLS, no proxies.
+    pub fn plain(limits: Limits) -> Settings {
+        Settings { limits, encryption: None, proxies: Vec::new(), url: None }
+    }
+}

@@ -186,7 +186,7 @@ fn index(file: &Path, source: &mut StorageSource) -> Done<()> {
     let (index, is_unverified) = Index::open(file, &identity())?;
     let mut follower = Follower::new(Borrowed(source), index, identity(), is_unverified);
     let (begun, mut read) = (Instant::now(), 0);
-    while let Step::Worked { messages } = follower.step()? {
+    while let Step::Worked { messages } = follower.step(search::SLICE)? {
         read += messages;
     }
     let (time, size) = (begun.elapsed().as_secs_f64(), std::fs::metadata(file)?.len() >> 20);
@@ -251,12 +251,14 @@ fn follow(
     let clock_start = Instant::now();
     let settings = SearchSettings { file: file.to_owned(), identity: identity(), clock_start };
     let (answered, answers) = channel();
-    let running =
-        search::start(settings, sources, Load::default(), move |_, found| drop(answered.send(found)))?;
+    let load = Load::default();
+    let running = search::start(settings, sources, load.clone(), move |_, found| drop(answered.send(found)))?;
     let (begun, mut random, mut lags) = (Instant::now(), Random(77), Vec::new());
     let step = RATE / 50;
     for n in 0..SECONDS * 50 {
+        load.set(step as usize);
         database.send(groups, step, &mut random)?;
+        load.set(0);
         if n % 25 == 24 {
             let search = Search { conversation: Some(groups[0]), ..Search::new(&latin(9_999), 1) };
             let query = contract::Query {

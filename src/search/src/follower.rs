@@ -20,7 +20,7 @@ use wire::search::Place;
 use wire::{ConversationId, Message, Seq, UnixMillis};
 
 /// Messages in one transaction of the index.
-const SLICE: usize = 1_024;
+pub const SLICE: usize = 1_024;
 /// Messages in one read, and bytes of content after which it ends.
 const FEED: u32 = 256;
 const FEED_BYTES: usize = 512 * 1024;
@@ -99,10 +99,10 @@ impl<S: Source> Follower<S> {
         Ok(Follower::new(self.source, index, self.identity, false))
     }
 
-    /// Does one slice of work.
-    pub fn step(&mut self) -> Result<Step, FollowError> {
+    /// Does one slice of work: about `slice` messages, one transaction of the index.
+    pub fn step(&mut self, slice: usize) -> Result<Step, FollowError> {
         if !self.behind.is_empty() {
-            return self.follow();
+            return self.follow(slice);
         }
         if let Some(scan) = self.scan {
             return self.scan(scan);
@@ -179,10 +179,11 @@ impl<S: Source> Follower<S> {
     }
 
     /// Indexes what conversations that are behind have above their cursors, up to a slice.
-    fn follow(&mut self) -> Result<Step, FollowError> {
+    fn follow(&mut self, slice: usize) -> Result<Step, FollowError> {
+        let page_limit = FEED.min(slice as u32);
         let (mut portions, mut messages) = (Vec::new(), 0);
         let mut done = 0;
-        while messages < SLICE
+        while messages < slice
             && let Some(End { conversation, last, .. }) = self.behind.get(done).copied()
         {
             let from = portions.iter().rev().find(|portion: &&Portion| portion.conversation == conversation);
@@ -191,7 +192,7 @@ impl<S: Source> Follower<S> {
                 None => self.index.cursor(conversation)?,
             };
             // Where the page is damaged, up to the damage entry by entry.
-            let page = match self.feed(conversation, after.seq, FEED)? {
+            let page = match self.feed(conversation, after.seq, page_limit)? {
                 Some(page) => Some(page),
                 None => self.feed(conversation, after.seq, 1)?,
             };

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The index is derived: the thread `search-index` follows the timelines in the database and writes words and places to
-//! an SQLite file of its own. It gives way to appends, and a lost or damaged file is made anew. The thread `search`
+//! an SQLite file of its own. It gives way to messages, and a lost or damaged file is made anew. The thread `search`
 //! takes places from the index and reads the messages from the database, with the rights that hold now. Neither thread
 //! is waited for by any other.
 
@@ -22,6 +22,7 @@ mod error;
 mod file;
 mod follower;
 mod index;
+mod pace;
 mod query;
 mod queue;
 mod reader;
@@ -30,7 +31,7 @@ mod terms;
 mod threads;
 
 pub use error::IndexError;
-pub use follower::{FollowError, Follower, Step};
+pub use follower::{FollowError, Follower, SLICE, Step};
 pub use index::{Identity, Index};
 pub use query::answer;
 pub use reader::IndexReader;

@@ -1,8 +1,9 @@
 //! The threads of the index: one follows the timelines, one answers.
 
 use crate::error::IndexError;
-use crate::follower::{FollowError, Follower, Step};
+use crate::follower::{FollowError, Follower, SLICE, Step};
 use crate::index::{Identity, Index};
+use crate::pace::{Pace, Times};
 use crate::query::answer;
 use crate::queue::Queue;
 use crate::reader::IndexReader;
@@ -31,7 +32,9 @@ const GIVE_WAY: Duration = Duration::from_millis(50);
 const GIVE_WAY_STEP: Duration = Duration::from_millis(5);
 /// The pause before something that failed is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// The priority of the follower's thread (getpriority(2): 20 is the lowest).
+/// Messages in one transaction of the index where others want the processors.
+const SLICE_CONTENDED: usize = 128;
+/// The priority of the follower's thread (getpriority(2): 20 is the lowest). See [`crate::pace`].
 const NICE: i32 = 5;
 
 #[derive(Clone, Debug)]
@@ -46,16 +49,31 @@ pub struct Settings {
 
 /// How much storage has to do, as logic tells it.
 #[derive(Clone, Debug, Default)]
-pub struct Load(Arc<AtomicUsize>);
+pub struct Load(Arc<Appends>);
+
+#[derive(Debug, Default)]
+struct Appends {
+    in_flight: AtomicUsize,
+    /// Whether there were some since the follower looked.
+    were_some: AtomicBool,
+}
 
 impl Load {
     /// Sets how many appends are in flight.
     pub fn set(&self, appends: usize) {
-        self.0.store(appends, Ordering::Relaxed);
+        self.0.in_flight.store(appends, Ordering::Relaxed);
+        if appends > 0 {
+            self.0.were_some.store(true, Ordering::Relaxed);
+        }
     }
 
     fn is_high(&self) -> bool {
-        self.0.load(Ordering::Relaxed) >= LOAD
+        self.0.in_flight.load(Ordering::Relaxed) >= LOAD
+    }
+
+    /// Whether there were appends since the last call.
+    fn take(&self) -> bool {
+        self.0.were_some.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -280,13 +298,19 @@ impl FollowerThread {
     /// Follows until the index cannot be used, or the thread must stop.
     fn follow<S: Source>(&mut self, mut follower: Follower<S>) {
         self.publish();
+        let mut pace = Pace::of_this_thread();
+        let mut times = pace.lap();
         while !self.control.is_stopping() {
             if self.shared.is_damaged.swap(false, Ordering::SeqCst) {
                 let Some(anew) = self.reset(follower) else { return };
                 follower = anew;
             }
-            self.give_way();
-            match follower.step() {
+            self.give_way(times);
+            let slice = if times.is_contended() { SLICE_CONTENDED } else { SLICE };
+            pace.lap();
+            let step = follower.step(slice);
+            times = pace.lap();
+            match step {
                 Ok(Step::Worked { .. }) => self.recover(),
                 Ok(Step::CaughtUp(time)) => {
                     self.recover();
@@ -346,8 +370,11 @@ impl FollowerThread {
         }
     }
 
-    /// Lets appends go first, for a bounded time.
-    fn give_way(&self) {
+    /// Lets messages go first, for a bounded time. `times`: of the last slice.
+    fn give_way(&self, times: Times) {
+        if self.load.take() {
+            self.pause(times.pause());
+        }
         let until = Instant::now() + GIVE_WAY;
         while self.load.is_high() && Instant::now() < until && !self.control.is_stopping() {
             self.pause(GIVE_WAY_STEP);

@@ -8,7 +8,7 @@ mod timelines;
 
 use logic::Found;
 use logic::contract::{Denial, search as contract};
-use search::{FollowError, Follower, Identity, Index, IndexError, IndexReader, Step, answer};
+use search::{FollowError, Follower, Identity, Index, IndexError, IndexReader, SLICE, Step, answer};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -82,7 +82,7 @@ fn query(text: &str) -> Search {
 fn catch_up(follower: &mut Follower<Timelines>) -> usize {
     let mut read = 0;
     loop {
-        match follower.step().unwrap() {
+        match follower.step(SLICE).unwrap() {
             Step::Worked { messages } => read += messages,
             Step::CaughtUp(_) => return read,
         }
@@ -328,7 +328,7 @@ fn an_index_that_is_missing_or_damaged_is_made_anew() {
         let mut follower = t.open("h");
         let mut resets = 0;
         loop {
-            match follower.step() {
+            match follower.step(SLICE) {
                 Ok(Step::CaughtUp(_)) => break,
                 Ok(Step::Worked { .. }) => {}
                 Err(FollowError::Index(IndexError::Damaged(_))) if resets < 1 => {
@@ -374,7 +374,7 @@ fn a_database_that_does_not_answer_is_asked_again() {
     t.timelines.send(FIRST, BEN, "word");
     let mut follower = t.open("h");
     t.timelines.0.lock().unwrap().is_away = true;
-    assert!(matches!(follower.step(), Err(FollowError::Database)));
+    assert!(matches!(follower.step(SLICE), Err(FollowError::Database)));
     assert!(matches!(t.ask(ANNA, &query("word")), Found::Unavailable));
     t.timelines.0.lock().unwrap().is_away = false;
     assert_eq!(catch_up(&mut follower), 1);

@@ -3,7 +3,7 @@
 
 use super::World;
 use crate::node::Outcome;
-use ::search::{Follower, Identity, Index, IndexReader, Source, Step, answer};
+use ::search::{Follower, Identity, Index, IndexReader, SLICE, Source, Step, answer};
 use logic::contract::{Denial, search, timeline};
 use logic::{Found, Read};
 use std::cmp::Reverse;
@@ -79,7 +79,7 @@ impl World {
     pub fn follow(&mut self) -> bool {
         let done = self.with_index(|indexed| {
             let follower = indexed.follower.as_mut().expect("it is open");
-            match follower.step().expect("neither the index nor the store fails") {
+            match follower.step(SLICE).expect("neither the index nor the store fails") {
                 Step::Worked { .. } => false,
                 Step::CaughtUp(time) => {
                     indexed.indexed_to = indexed.indexed_to.max(time);

@@ -233,8 +233,8 @@ impl EndPlan {
     ) -> EndPlan {
         let others = rows.iter().filter(|row| row.epoch != epoch && row.is_in_force(grace, now));
         let others: Vec<&Row> = others.collect();
-        // One that is forgotten has ended.
-        let ends = rows.iter().find(|row| row.epoch == epoch && row.end.is_none());
+        // One that has left may have done so at the first attempt, whose answer was lost. One that is forgotten has ended.
+        let ends = rows.iter().find(|row| row.epoch == epoch && row.may_write());
         let is_kept = |token: &TokenHash| others.iter().any(|row| row.token == *token);
         EndPlan {
             was_last: ends.is_some() && others.is_empty(),

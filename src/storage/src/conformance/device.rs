@@ -1,8 +1,9 @@
 //! The logins of an account: how they are listed and revoked, and what a change of the password ends.
 
 use super::scenario::{DAY_MS, Scenario, append, appended, create as create_group};
-use super::session::{claimed, lose, online, see};
+use super::session::{Claiming, claimed, lose, online, see};
 use super::token::{client, create_by, credentials, extend, extend_by, logs_in, ready, register, revoke};
+use logic::Conflict;
 use logic::contract::account::{self, PasswordChange};
 use logic::contract::message::Append;
 use logic::contract::session::{Ended, Revoked, Which};
@@ -228,6 +229,30 @@ pub fn revoking_ends_only_what_was_meant(scenario: &mut Scenario<'_>) {
     let written = scenario.one(revocation(anna, Which::AllBut(fourth.hash)));
     assert_eq!(revoked(written).ended, [Ended { node: "n1".into(), epoch, why: KickCode::Revoked }]);
     assert!(matches!(scenario.one(say(anna, epoch, ben, "3")), Written::Superseded));
+}
+
+pub fn a_session_of_a_dead_node_does_not_keep_its_account_online(scenario: &mut Scenario<'_>) {
+    see(scenario, "n1");
+    see(scenario, "n2");
+    let (anna, _) = register(scenario, "anna");
+    let [dead, live] = [login(scenario, anna), login(scenario, anna)];
+    let claim = |node: &str, token: &Token| Claiming::of(node, token.hash, Conflict::Multi).by(anna);
+    let on_dead = claimed(&scenario.one(claim("n1", &dead))).epoch;
+    claimed(&scenario.one(claim("n2", &live)));
+    // While both nodes live, the other session keeps the account online.
+    let another = login(scenario, anna);
+    claimed(&scenario.one(claim("n2", &another)));
+    let id = id_of(scenario, anna, &another);
+    assert!(!revoked(scenario.one(revocation(anna, Which::One(id)))).is_gone);
+    scenario.wait(node::SILENT_MS);
+    see(scenario, "n2");
+    let id = id_of(scenario, anna, &live);
+    assert!(revoked(scenario.one(revocation(anna, Which::One(id)))).is_gone, "nobody else tells the friends");
+    // The other one is ended as well, for the case that its node comes back.
+    let id = id_of(scenario, anna, &dead);
+    let Revoked { ended, is_gone, .. } = revoked(scenario.one(revocation(anna, Which::One(id))));
+    assert_eq!(ended, [Ended { node: "n1".into(), epoch: on_dead, why: KickCode::Revoked }]);
+    assert!(is_gone);
 }
 
 pub fn a_login_in_progress_is_revoked_as_well(scenario: &mut Scenario<'_>) {

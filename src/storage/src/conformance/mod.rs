@@ -61,6 +61,10 @@ pub const CASES: &[(&str, Case)] = &[
     ),
     ("a revoked login writes nothing more", device::a_revoked_login_writes_nothing_more),
     ("revoking ends only what was meant", device::revoking_ends_only_what_was_meant),
+    (
+        "a session of a dead node does not keep its account online",
+        device::a_session_of_a_dead_node_does_not_keep_its_account_online,
+    ),
     ("a login in progress is revoked as well", device::a_login_in_progress_is_revoked_as_well),
     ("a changed password ends all other logins", device::a_changed_password_ends_all_other_logins),
     ("an ended token identifies a known client", token::an_ended_token_identifies_a_known_client),

@@ -59,18 +59,16 @@ pub fn may_be_repeated(write: &Write) -> bool {
     }
 }
 
-/// The account whose sessions a write begins or ends.
-pub fn account_of(write: &Write) -> Option<UserId> {
+/// The accounts whose rows a write locks before those of sessions.
+pub fn accounts_of(write: &Write) -> Vec<UserId> {
     match write {
-        Write::Claim(claim) => Some(claim.user),
-        Write::Revoke { user, .. } | Write::Abandon { user, .. } => Some(*user),
-        Write::End { fence, .. } => Some(fence.user),
-        Write::CreateToken { .. }
-        | Write::ExtendToken { .. }
-        | Write::RevokeToken(_)
-        | Write::Settle
-        | Write::Lose { .. }
-        | Write::Touch(_) => None,
+        Write::Claim(claim) => vec![claim.user],
+        Write::Revoke { user, .. } | Write::Abandon { user, .. } => vec![*user],
+        Write::Lose { fence, .. } | Write::End { fence, .. } => vec![fence.user],
+        Write::Touch(heard) => heard.iter().map(|(fence, _)| fence.user).collect(),
+        Write::CreateToken { .. } | Write::ExtendToken { .. } | Write::RevokeToken(_) | Write::Settle => {
+            Vec::new()
+        }
     }
 }
 

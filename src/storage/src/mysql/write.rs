@@ -48,7 +48,7 @@ pub fn lock_accounts<'a>(sql: &mut Sql, writes: impl Iterator<Item = &'a Write>)
 
 fn accounts_of(write: &Write) -> Vec<UserId> {
     match write {
-        Write::Session(write) => session::account_of(write).into_iter().collect(),
+        Write::Session(write) => session::accounts_of(write),
         Write::Account(write) => account::account_of(write).into_iter().collect(),
         Write::Presence(write) => presence::accounts_of(write),
         Write::Fenced(_, write) => accounts_of(write),

@@ -12,7 +12,7 @@ use super::{PATIENCE, target};
 use crate::conformance::BEGIN;
 use crate::machine::system_random;
 use logic::contract::session::Which;
-use logic::contract::{Client, Epoch, Fence, Ticket, Token, Write, Written, account, session};
+use logic::contract::{Client, Epoch, Fence, Ticket, Token, TokenHash, Write, Written, account, session};
 use logic::{Conflict, Policy};
 use runtime::queue::{Bell, queue};
 use std::sync::Arc;
@@ -94,9 +94,9 @@ fn two_nodes_extend_a_token_in_the_same_millisecond() {
     });
 }
 
-/// A claim locks the account, then the session; whoever revokes must not hold the session while it waits for the account.
-#[test]
-fn revoking_waits_for_a_claim_of_another_node_without_locks_of_its_own() {
+/// A claim locks the account, then the session; no other write must hold the session while it waits for the account, or
+/// sessions of several accounts in an order of its own.
+fn waits_for_a_claim_without_locks_of_its_own(make: impl FnOnce(Fence, TokenHash) -> Write) -> Written {
     let target = prepared();
     let (user, token) = register(&target);
     let mut claim = begin(&target);
@@ -112,9 +112,7 @@ fn revoking_waits_for_a_claim_of_another_node_without_locks_of_its_own() {
     };
     write(&mut claim, BEGIN, Write::Session(session::Write::Claim(Box::new(claimed))));
     ask(&mut claim, "COMMIT");
-    let fence = Fence { user, epoch: Epoch(1) };
-    let revoke = Write::Session(session::Write::Revoke { user, which: Which::AllBut(token.hash) });
-    let batch = vec![(Ticket(1), Write::Fenced(fence, Box::new(revoke)))];
+    let batch = vec![(Ticket(1), make(Fence { user, epoch: Epoch(1) }, token.hash))];
     let mut claim = begin(&target);
     ask(&mut claim, &format!("SELECT 1 FROM user WHERE id = {user} FOR UPDATE"));
     thread::scope(|scope| {
@@ -128,7 +126,27 @@ fn revoking_waits_for_a_claim_of_another_node_without_locks_of_its_own() {
         let rows = claim.rows(Sql::new().statement(&session)).expect("nobody holds the session");
         assert_eq!(first(&rows).unwrap().number(0).unwrap(), 1);
         ask(&mut claim, "COMMIT");
-        let written = node.join().unwrap();
-        assert!(matches!(written[0].1, Written::Session(session::Written::Revoked(_))), "{written:?}");
+        node.join().unwrap().remove(0).1
+    })
+}
+
+#[test]
+fn revoking_waits_for_a_claim_of_another_node_without_locks_of_its_own() {
+    let written = waits_for_a_claim_without_locks_of_its_own(|fence, token| {
+        let revoke = session::Write::Revoke { user: fence.user, which: Which::AllBut(token) };
+        Write::Fenced(fence, Box::new(Write::Session(revoke)))
     });
+    assert!(matches!(written, Written::Session(session::Written::Revoked(_))), "{written:?}");
+}
+
+#[test]
+fn what_is_noted_of_sessions_waits_for_a_claim_of_another_node_without_locks_of_its_own() {
+    let written = waits_for_a_claim_without_locks_of_its_own(|fence, _| {
+        Write::Session(session::Write::Lose { fence, silent: 0 })
+    });
+    assert!(matches!(written, Written::Done), "{written:?}");
+    let written = waits_for_a_claim_without_locks_of_its_own(|fence, _| {
+        Write::Session(session::Write::Touch(vec![(fence, 0)]))
+    });
+    assert!(matches!(written, Written::Done), "{written:?}");
 }

@@ -3,7 +3,7 @@
 use crate::event::{Event, Failure};
 use crate::requests::{Purpose, RequestId};
 use crate::state::Session;
-use wire::timeline::{Clear, ConversationView, Push, Request, Set, SettingsChange};
+use wire::timeline::{Clear, ConversationSummary, ConversationView, Push, Request, Set, SettingsChange};
 use wire::{Command, ConversationId, Reply, Seq};
 
 impl Session {
@@ -21,22 +21,34 @@ impl Session {
     }
 
     pub(crate) fn handle_timeline_push(&mut self, now: u64, push: Push) {
-        if let Push::Conversation(view) = &push {
-            self.learn_view(now, view);
-        }
+        let push = match push {
+            Push::Conversation(view) => match self.learn_view(now, &view) {
+                Some(view) => Push::Conversation(Box::new(view)),
+                None => return,
+            },
+            push => push,
+        };
         self.events.push_back(Event::Push(push.into()));
     }
 
-    /// Another session of the account has read the conversation, cleared it, or changed its settings.
-    fn learn_view(&mut self, now: u64, view: &ConversationView) {
-        let ConversationView { conversation, read_seq, first_seq, .. } = *view;
-        let Some(state) = self.conversations.get_mut(&conversation) else { return };
+    /// Another session of the account has read the conversation, cleared it, or changed its settings. Returns the view as
+    /// it is now; `None`: what was pushed is older in everything.
+    fn learn_view(&mut self, now: u64, pushed: &ConversationView) -> Option<ConversationView> {
+        let ConversationView { conversation, read_seq, first_seq, .. } = *pushed;
+        let Some(state) = self.conversations.get_mut(&conversation) else { return Some(*pushed) };
+        let view = match &state.view {
+            Some(known) => latest(known, pushed),
+            None => *pushed,
+        };
+        let is_news = view == *pushed || state.view.as_deref() != Some(&view);
+        state.view = Some(Box::new(view));
         state.cursors.read_elsewhere(read_seq);
         if state.buffer.cursor().is_some() {
             state.buffer.learn_first(first_seq);
             state.cursors.cleared(first_seq.prev());
         }
         self.advance(now, conversation);
+        is_news.then_some(view)
     }
 
     fn ask_for(&mut self, now: u64, asked: Request, purpose: impl FnOnce(RequestId) -> Purpose) -> RequestId {
@@ -52,6 +64,15 @@ impl Session {
     pub(crate) fn handle_set_reply(&mut self, request: RequestId, set: Set, reply: Reply) -> bool {
         if let Reply::Done = reply {
             let Set { conversation, change } = set;
+            let state = self.conversations.get_mut(&conversation);
+            if let Some(view) = state.and_then(|state| state.view.as_mut()) {
+                let SettingsChange { pinned, muted, hidden } = change;
+                for (setting, to) in
+                    [(&mut view.pinned, pinned), (&mut view.muted, muted), (&mut view.hidden, hidden)]
+                {
+                    *setting = to.unwrap_or(*setting);
+                }
+            }
             self.events.push_back(Event::SettingsChanged { conversation, change });
         }
         self.handle_caller_reply(request, reply)
@@ -73,5 +94,34 @@ impl Session {
             self.advance(now, conversation);
         }
         self.handle_caller_reply(request, reply)
+    }
+}
+
+/// Joins two views of a conversation. Those that two nodes push are not ordered: one may know entries that the other does
+/// not know yet, which has read further. The settings are those of the view with the later end.
+fn latest(known: &ConversationView, pushed: &ConversationView) -> ConversationView {
+    let counted = |view: &ConversationView| (view.read_seq.max(view.first_seq.prev()), view.last_seq);
+    let counts = if counted(pushed) >= counted(known) { pushed } else { known };
+    let ConversationView { pinned, muted, hidden, .. } =
+        if pushed.last_seq >= known.last_seq { pushed } else { known };
+    let first_seq = known.first_seq.max(pushed.first_seq);
+    ConversationView { first_seq, pinned: *pinned, muted: *muted, hidden: *hidden, ..*counts }
+}
+
+pub(crate) fn view_of(summary: &ConversationSummary) -> ConversationView {
+    let ConversationSummary { conversation, read_seq, first_seq, last_seq, unread, unread_more, .. } =
+        *summary;
+    let ConversationSummary { mentions, pinned, muted, hidden, .. } = *summary;
+    ConversationView {
+        conversation,
+        read_seq,
+        first_seq,
+        last_seq,
+        unread,
+        unread_more,
+        mentions,
+        pinned,
+        muted,
+        hidden,
     }
 }

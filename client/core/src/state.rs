@@ -51,6 +51,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use wire::account::Who;
 use wire::session::{ClientKind, LoggedIn};
+use wire::timeline::ConversationView;
 use wire::{Command, ConversationId, Credentials, Seq, UnixMillis, UserId};
 
 /// How a session is configured.
@@ -241,6 +242,8 @@ pub(crate) struct Conversation {
     pub(crate) backfill_not_before: u64,
     /// The latest message that was shown; with a store, which has it, only where it ends the account's view.
     pub(crate) last: Option<Kept>,
+    /// How the user sees it, as the server told last.
+    pub(crate) view: Option<Box<ConversationView>>,
 }
 
 /// Changes that the store does not have yet. Stays empty unless [`Options::persistent`] is set.

@@ -1,5 +1,6 @@
 //! Timelines: delivers every message once and in order, fetches missing ones, and reports cursors.
 
+use crate::conversation::view_of;
 use crate::cursors::CursorUpdate;
 use crate::event::Event;
 use crate::reorder::Next;
@@ -140,6 +141,7 @@ impl Session {
         let state = self.conversations.entry(summary.conversation).or_default();
         state.buffer.learn(summary.first_seq, summary.delivered_seq);
         state.cursors.learn(now, summary.delivered_seq, summary.read_seq, state.buffer.cursor());
+        state.view = Some(Box::new(view_of(summary)));
         self.advance(now, summary.conversation);
     }
 

@@ -55,3 +55,50 @@ fn what_another_session_has_read_or_cleared_is_read_here_and_not_missed() {
     assert_eq!(pair.session.cursor(chat), Some(Seq(6)));
     assert!(!pair.events.iter().any(|event| matches!(event, Event::Missing { .. })));
 }
+
+#[test]
+fn of_two_views_that_come_in_the_wrong_order_each_tells_what_it_knows_best() {
+    let mut pair = Pair::new();
+    for text in ["one", "two", "three", "four"] {
+        pair.server.store(2, UserId(2), text, None);
+    }
+    pair.session.login_password(pair.now, Who::Id(ME), PASSWORD);
+    pair.settle();
+    pair.events.clear();
+    let view = |read_seq: u64, last_seq: u64, unread, muted| timeline::ConversationView {
+        conversation: ConversationId(2),
+        read_seq: Seq(read_seq),
+        first_seq: Seq(1),
+        last_seq: Seq(last_seq),
+        unread,
+        unread_more: false,
+        mentions: 0,
+        pinned: false,
+        muted,
+        hidden: false,
+    };
+    let push = |view| Push::Timeline(timeline::Push::Conversation(Box::new(view)));
+    let mut told = |pushed: timeline::ConversationView| {
+        pair.push(&push(pushed));
+        std::mem::take(&mut pair.events)
+    };
+    // The node that pushes the second one does not know the fifth message yet.
+    assert_eq!(told(view(2, 5, 3, true)), [Event::Push(push(view(2, 5, 3, true)))]);
+    assert_eq!(told(view(1, 4, 3, false)), [], "it is older in everything");
+    assert_eq!(
+        told(view(3, 4, 1, false)),
+        [Event::Push(push(view(3, 4, 1, true)))],
+        "but it has read further"
+    );
+    assert_eq!(told(view(2, 6, 4, false)), [Event::Push(push(view(3, 4, 1, false)))], "a later setting");
+    assert_eq!(told(view(3, 6, 3, false)), [Event::Push(push(view(3, 6, 3, false)))]);
+    // The same again is no harm, and a setting without a new message is one.
+    assert_eq!(told(view(3, 6, 3, true)), [Event::Push(push(view(3, 6, 3, true)))]);
+    // What this session sets is not undone by what was known before.
+    let muted = timeline::SettingsChange { muted: Some(false), ..timeline::SettingsChange::default() };
+    pair.session.set_conversation(pair.now, ConversationId(2), muted);
+    pair.settle();
+    pair.events.clear();
+    pair.push(&push(view(4, 5, 1, true)));
+    assert_eq!(pair.events, [Event::Push(push(view(4, 5, 1, false)))]);
+}

@@ -23,6 +23,9 @@ pub enum Presence {
     /// Connected, but all sessions of the account are away.
     Away,
     Offline,
+    /// A state that this version does not know. No server of this version sends it.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The state of one session.

@@ -141,6 +141,7 @@ pub fn presence(state: Presence, text: Option<&str>, last_seen: Option<UnixMilli
         (Presence::Away, _) => "away",
         (Presence::Offline, None) => "offline",
         (Presence::Offline, Some(at)) => return format!("offline, last seen {}", clock::minute(at)),
+        (Presence::Unknown, _) => "in a state that this version does not know",
     };
     match text {
         Some(text) => format!("{state}: {}", sanitize::line(text)),

@@ -116,10 +116,15 @@ impl Terminal {
 
     /// The conversation that a command names, or the open one. Where there is none, says so.
     pub(super) fn conversation_meant(&self, command: &str, of: Option<&str>) -> Option<ConversationId> {
-        let nothing = || format!("there is no such conversation: {command} WHO, or {command} #GROUP");
         let found = match of {
-            Some(of) => self.directory.conversation_meant(of).and_then(|found| found.ok_or_else(nothing)),
-            None => self.open_conversation().ok_or_else(nothing),
+            Some(of) => self.directory.conversation_meant(of).and_then(|found| {
+                found.ok_or_else(|| {
+                    format!("there is no such conversation: {command} WHO, or {command} #GROUP")
+                })
+            }),
+            None => self
+                .open_conversation()
+                .ok_or_else(|| "no conversation is open: /open WHO, or /open #GROUP".to_owned()),
         };
         found.map_err(|sentence| self.say(&sentence)).ok()
     }

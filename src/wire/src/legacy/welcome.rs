@@ -139,7 +139,7 @@ fn user(member: &Member) -> String {
 fn known(state: Presence) -> Presence {
     match state {
         Presence::Online | Presence::Away => Presence::Online,
-        Presence::Offline => Presence::Offline,
+        Presence::Offline | Presence::Unknown => Presence::Offline,
     }
 }
 

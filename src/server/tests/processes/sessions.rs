@@ -15,7 +15,7 @@ use wire::presence::Presence;
 use wire::session::{ClientKind, KickCode, LoggedIn, Login, Reply as SessionReply, Request};
 use wire::timeline::{
     Clear, ConversationSummary, ConversationView, Conversations, Cursor, Push as TimelinePush,
-    Reply as TimelineReply, Request as TimelineRequest,
+    Reply as TimelineReply, Request as TimelineRequest, Set, SettingsChange,
 };
 use wire::{Command, ConversationId, Credentials, Errno, Push, Reply, Seq, Target, UserId};
 use wire::{message, presence, session};
@@ -131,6 +131,16 @@ fn live_beside_each_other(one: SocketAddr, two: SocketAddr) {
     assert_eq!(sessions[0].ask_again(&TimelineRequest::Clear(clear).into()), Reply::Done);
     for session in &mut sessions[1..] {
         view(session, |view| view.conversation == sent.conversation && view.first_seq == Seq(6));
+    }
+    // The settings of a conversation are the account's.
+    for (by, muted) in [(1, true), (2, false)] {
+        let change = SettingsChange { muted: Some(muted), pinned: Some(muted), ..SettingsChange::default() };
+        let set = TimelineRequest::Set(Set { conversation: sent.conversation, change });
+        assert_eq!(sessions[by].ask_again(&set.into()), Reply::Done);
+        for session in sessions.iter_mut().enumerate().filter(|(at, _)| *at != by).map(|(_, of)| of) {
+            let view = view(session, |view| view.conversation == sent.conversation && view.muted == muted);
+            assert_eq!((view.pinned, view.hidden), (muted, false));
+        }
     }
     // Nothing came twice, and nobody saw the account come or go.
     for session in sessions.iter_mut().chain([&mut bob]) {

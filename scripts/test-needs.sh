@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the programs that the tests start private instances of (MariaDB, Redis, nginx with its stream module,
-# Prometheus) and systemd-analyze. Installed programs are left alone; services of new packages are neither started nor enabled.
+# Prometheus), curl and systemd-analyze. Installed programs are left alone; services of new packages are neither started nor enabled.
 #
 # Installs as root, by `sudo -n`, or by `sudo` on a terminal; otherwise prints the command to run.
 set -euo pipefail
@@ -33,12 +33,13 @@ elif ! has_stream; then
     missing+=(libnginx-mod-stream)
 fi
 command -v prometheus >/dev/null && command -v promtool >/dev/null || missing+=(prometheus)
+command -v curl >/dev/null || missing+=(curl)
 # systemd-analyze checks the units; nothing of systemd is started.
 command -v systemd-analyze >/dev/null || missing+=(systemd)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-    echo "The tests need mariadbd, redis-server, nginx with its stream module, prometheus and systemd-analyze. Install your system's packages of:" \
+    echo "The tests need mariadbd, redis-server, nginx with its stream module, prometheus, curl and systemd-analyze. Install your system's packages of:" \
         "${missing[*]}" >&2
     exit 1
 fi

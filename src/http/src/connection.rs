@@ -2,7 +2,7 @@
 
 use crate::addresses::{Addresses, Counted};
 use crate::client::{Client, is_among};
-use crate::exchange::{Exchange, Waits};
+use crate::exchange::{Decision, Exchange, Received, Waits};
 use crate::request::Request;
 use crate::response::Response;
 use crate::settings::Settings;
@@ -55,6 +55,8 @@ pub(crate) struct Connection {
     writable: bool,
     /// The peer sends nothing more.
     has_ended: bool,
+    /// The connection was reset while a request was being answered.
+    is_broken: bool,
     /// It waits for its turn.
     pub is_queued: bool,
     /// What the deadline is about, and since when.
@@ -92,6 +94,7 @@ impl Connection {
             readable: false,
             writable: false,
             has_ended: false,
+            is_broken: false,
             is_queued: false,
             waits: Waits::Idle,
             since: Instant::now(),
@@ -110,6 +113,14 @@ impl Connection {
     pub fn handle_event(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.writable |= event.is_writable();
+        // Its input is not read now.
+        self.is_broken |= event.is_write_closed() && self.exchange.waits() == Waits::Answer;
+    }
+
+    /// Answers the request that was left to be answered later.
+    pub fn answer_later(&mut self, response: &Response) {
+        self.exchange.answer_later(response);
+        self.progressed(true);
     }
 
     /// Whether its next step computes a TLS handshake.
@@ -127,7 +138,7 @@ impl Connection {
 
     /// Whether there is something to do without a new event.
     pub fn can_go_on(&self) -> bool {
-        (self.readable && self.takes_input()) || (self.writable && self.has_output())
+        self.is_broken || (self.readable && self.takes_input()) || (self.writable && self.has_output())
     }
 
     /// Whether it has taken too long.
@@ -140,6 +151,8 @@ impl Connection {
             Waits::Idle => idle,
             Waits::Head => head,
             Waits::Body | Waits::End => stall,
+            // Logic answers every request in time.
+            Waits::Answer => return false,
         };
         now.saturating_duration_since(self.since) > allowed
     }
@@ -161,8 +174,11 @@ impl Connection {
         buffer: &mut [u8],
         settings: &Settings,
         addresses: &mut Addresses,
-        answer: &mut impl FnMut(&Client, &Request) -> Response,
+        answer: &mut impl FnMut(&Client, &Request, Received) -> Decision,
     ) -> Result<(), Closed> {
+        if self.is_broken {
+            return Err(Closed::Ended);
+        }
         if self.is_handshaking() {
             return self.continue_handshake();
         }
@@ -194,9 +210,10 @@ impl Connection {
         // What waited for room in the output; it is written in the next step.
         if self.exchange.output.is_empty() && !self.is_lingering && !self.transport.is_handshaking() {
             let client = &self.client;
-            self.exchange.proceed(&mut |request: &Request| answer(client, request));
+            self.exchange.proceed(&mut |request: &Request, received| answer(client, request, received));
             self.progressed(false);
-            if self.has_ended && self.exchange.output.is_empty() {
+            let is_answered = self.exchange.waits() != Waits::Answer;
+            if self.has_ended && is_answered && self.exchange.output.is_empty() {
                 self.exchange.end();
                 self.write()?;
             }
@@ -209,11 +226,12 @@ impl Connection {
         bytes: &[u8],
         settings: &Settings,
         addresses: &mut Addresses,
-        answer: &mut impl FnMut(&Client, &Request) -> Response,
+        answer: &mut impl FnMut(&Client, &Request, Received) -> Decision,
     ) -> Result<(), Closed> {
         if self.is_begun {
             let client = &self.client;
-            self.exchange.take_in(bytes, &mut |request: &Request| answer(client, request));
+            self.exchange
+                .take_in(bytes, &mut |request: &Request, received| answer(client, request, received));
             return Ok(());
         }
         let Some(mut received) = self.header.take() else {
@@ -246,7 +264,7 @@ impl Connection {
         bytes: &[u8],
         settings: &Settings,
         addresses: &mut Addresses,
-        answer: &mut impl FnMut(&Client, &Request) -> Response,
+        answer: &mut impl FnMut(&Client, &Request, Received) -> Decision,
     ) -> Result<(), Closed> {
         let Some(&first) = bytes.first() else { return Ok(()) };
         self.is_begun = true;

@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::origin::Origin;
-use crate::request::{Method, Request};
+use crate::request::Request;
 use crate::response::{Response, TEXT};
 use crate::status::Status;
 use tls::{Acceptor, TlsRequired};
@@ -32,7 +32,7 @@ pub(crate) fn refusal(
         None => (!request.host.is_empty()).then(|| format!("https://{}", request.host)),
     };
     Some(match base {
-        Some(base) if request.method != Method::Other => {
+        Some(base) if request.method.is_safe() => {
             Response::plain(Status::PermanentRedirect).with("Location", base + &request.target)
         }
         _ => Response::new(Status::Forbidden, TEXT, "This server accepts such requests only over HTTPS.\n"),
@@ -42,6 +42,8 @@ pub(crate) fn refusal(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fields::Fields;
+    use crate::request::Method;
     use rcgen::{CertificateParams, KeyPair};
     use tls::Identity;
 
@@ -61,6 +63,8 @@ mod tests {
             keeps_alive: true,
             expects_continue: false,
             wants_json: false,
+            has_body: false,
+            fields: Fields::default(),
         }
     }
 

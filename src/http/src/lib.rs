@@ -1,7 +1,7 @@
 //! HTTP/1.1 for browsers and operators, without an async runtime: a thread for each listener, with a poll of its own.
 //!
 //! ```text
-//!   http.listen --\                             / site: GET /
+//!   http.listen --\                             / site: GET /     api: POST /api/... <--> logic
 //!                  > listener -> connection -> route
 //!   ops.listen ---/  (sockets,   (pure: bytes   \ ops: /healthz, /readyz, /metrics, /status
 //!                     deadlines)  in and out)
@@ -11,19 +11,23 @@
 //! * `request`: what a request is, and which ones are refused. The parser is a library's (`shiguredo_http11`).
 //! * `response`, `status`: answers as bytes.
 //! * `site`, `ops`: which path is answered by what.
+//! * `api`: logging in and sending; logic answers. `fields`: what a head says about its sender.
 //! * `listener`: the thread: its connections, and how many there may be (`addresses`).
 //! * `connection`: a socket (`transport`), what comes before HTTP on it (a PROXY header, TLS), and deadlines.
 //! * `client`: who has sent a request. `encryption`: what is refused without TLS. `origin`: where a page comes from.
 //!
-//! No other thread waits for these, and they wait for none; browsers cannot keep operators waiting.
+//! No other thread waits for these, and they wait for none; browsers cannot keep operators waiting. While logic answers a
+//! request, its connection waits, and others are served.
 
 #![forbid(unsafe_code)]
 
 mod addresses;
+mod api;
 mod client;
 mod connection;
 mod encryption;
 mod exchange;
+mod fields;
 mod listener;
 mod ops;
 mod origin;
@@ -35,7 +39,7 @@ mod status;
 mod transport;
 
 pub use encryption::Encryption;
-pub use listener::{Http, Service, start};
+pub use listener::{Http, LogicLink, Service, start};
 pub use ops::Operations;
 pub use origin::Origin;
 pub use settings::{Limits, Settings};

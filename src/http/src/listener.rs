@@ -1,18 +1,24 @@
 //! The thread: sockets, deadlines, and how many connections there may be.
 
 use crate::addresses::Addresses;
+use crate::api::{self, Api, Sender};
 use crate::client::{Client, forwarded};
 use crate::connection::{Closed, Connection, READ_BYTES};
 use crate::encryption;
+use crate::exchange::{Decision, Received};
 use crate::ops::{self, Operations};
+use crate::origin::Origin;
 use crate::request::Request;
 use crate::response::Response;
 use crate::settings::Settings;
 use crate::site;
+use crate::status::Status;
 use crate::transport::Transport;
+use logic::{Input, Order};
 use mio::event::Event;
 use mio::net::TcpListener;
-use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use mio::{Events, Interest, Poll, Registry, Token};
+use runtime::queue::{Bell, Outbox, poll_bell, queue};
 use slab::Slab;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -28,6 +34,10 @@ const LISTENER: Token = Token(usize::MAX - 1);
 const EVENTS: usize = 256;
 /// Connections that are accepted before others are served.
 const BATCH: usize = 64;
+/// Batches of orders that may wait.
+const ORDER_BATCHES: usize = 64;
+/// Time until logic's full inbox is tried again.
+const RETRY: Duration = Duration::from_millis(1);
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(500);
 /// The least time between two log lines of a listener.
@@ -38,16 +48,51 @@ const HANDSHAKES: usize = 4;
 
 /// What a listener serves.
 pub enum Service {
-    Site,
+    Site(LogicLink),
     /// Operators and their tools.
     Operations(Box<dyn Operations>),
 }
 
-impl Service {
-    fn answer(&self, request: &Request) -> Response {
+/// How requests reach logic.
+#[derive(Debug)]
+pub struct LogicLink {
+    /// The number of the listener's thread in a [`logic::ConnId`].
+    pub number: usize,
+    pub to_logic: Outbox<Vec<Input>>,
+}
+
+enum Served {
+    Site(Box<Api>),
+    Operations(Box<dyn Operations>),
+}
+
+impl Served {
+    fn decide(
+        &mut self,
+        sender: Sender,
+        settings: &Settings,
+        request: &Request,
+        received: Received,
+    ) -> Decision {
+        let answer = match self {
+            Served::Site(api) if api::is_api(&request.path) => {
+                return api.handle(sender, settings, request, received);
+            }
+            Served::Site(_) => site::answer(request),
+            Served::Operations(operations) => ops::answer(request, &**operations),
+        };
+        match received {
+            // Nobody looks at the body.
+            Received::Head if answer.status == Status::Ok => Decision::Wait,
+            Received::TooLarge => Decision::Answer(Response::plain(Status::ContentTooLarge)),
+            Received::Head | Received::Whole(_) => Decision::Answer(answer),
+        }
+    }
+
+    fn api(&mut self) -> Option<&mut Api> {
         match self {
-            Service::Site => site::answer(request),
-            Service::Operations(operations) => ops::answer(request, &**operations),
+            Served::Site(api) => Some(api),
+            Served::Operations(_) => None,
         }
     }
 }
@@ -56,7 +101,8 @@ impl Service {
 #[derive(Debug)]
 pub struct Http {
     stop: Arc<AtomicBool>,
-    waker: Waker,
+    bell: Arc<Bell>,
+    orders: Option<Outbox<Vec<Order>>>,
     thread: JoinHandle<()>,
 }
 
@@ -71,7 +117,14 @@ pub fn start(
     service: Service,
 ) -> io::Result<Http> {
     let poll = Poll::new()?;
-    let waker = Waker::new(poll.registry(), WAKE)?;
+    let bell = poll_bell(&poll, WAKE)?;
+    let (service, orders) = match service {
+        Service::Site(LogicLink { number, to_logic }) => {
+            let (orders, inbox) = queue(ORDER_BATCHES, &bell);
+            (Served::Site(Box::new(Api::new(number, to_logic, inbox))), Some(orders))
+        }
+        Service::Operations(operations) => (Served::Operations(operations), None),
+    };
     listener.set_nonblocking(true)?;
     let mut listener = TcpListener::from_std(listener);
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
@@ -84,6 +137,7 @@ pub fn start(
         settings,
         service,
         stop: Arc::clone(&stop),
+        bell: Arc::clone(&bell),
         is_waiting: true,
         has_failed: false,
         warned: None,
@@ -93,14 +147,19 @@ pub fn start(
         buffer: vec![0; READ_BYTES].into_boxed_slice(),
     };
     let thread = thread::Builder::new().name(name.to_owned()).spawn(|| server.run())?;
-    Ok(Http { stop, waker, thread })
+    Ok(Http { stop, bell, orders, thread })
 }
 
 impl Http {
+    /// Where logic sends its answers; `None`: it is not asked anything.
+    pub fn orders(&self) -> Option<Outbox<Vec<Order>>> {
+        self.orders.clone()
+    }
+
     /// Closes the listener and all connections. A panic of the thread is resumed here.
     pub fn stop(self) {
         self.stop.store(true, Ordering::SeqCst);
-        self.waker.wake().expect("an eventfd that is open takes a write");
+        self.bell.ring();
         if let Err(panic) = self.thread.join() {
             resume_unwind(panic);
         }
@@ -112,8 +171,9 @@ struct Server {
     poll: Poll,
     listener: TcpListener,
     settings: Settings,
-    service: Service,
+    service: Served,
     stop: Arc<AtomicBool>,
+    bell: Arc<Bell>,
     /// There may be connections to accept.
     is_waiting: bool,
     /// Accepting failed, for lack of descriptors for instance; it is tried again at the next tick.
@@ -137,11 +197,17 @@ impl Server {
         loop {
             let is_busy = !self.ready.is_empty() || !self.handshakes.is_empty() || self.is_waiting;
             let has_deadlines = !self.connections.is_empty() || self.has_failed;
-            let timeout = match is_busy {
-                true => Some(Duration::ZERO),
-                false => has_deadlines.then_some(TICK),
+            self.bell.about_to_poll();
+            let stops = self.stop.load(Ordering::SeqCst);
+            let timeout = match self.service.api() {
+                _ if is_busy || stops => Some(Duration::ZERO),
+                Some(api) if api.has_news() => Some(Duration::ZERO),
+                Some(api) if api.has_unsent() => Some(RETRY),
+                _ => has_deadlines.then_some(TICK),
             };
-            match self.poll.poll(&mut events, timeout) {
+            let polled = self.poll.poll(&mut events, timeout);
+            self.bell.awake();
+            match polled {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => panic!("epoll_wait failed on a valid descriptor and buffer: {error}"),
@@ -159,7 +225,9 @@ impl Server {
             if self.is_waiting {
                 self.is_waiting = self.accept();
             }
+            self.take_answers(Api::answers);
             self.serve();
+            self.take_answers(Api::flush);
             // After a pause of the machine, what arrived meanwhile counts: there may be more events than one poll returns.
             let has_all =
                 events.iter().count() < EVENTS && self.ready.is_empty() && self.handshakes.is_empty();
@@ -232,20 +300,31 @@ impl Server {
         }
     }
 
+    /// Hands answers to the connections that wait for them.
+    fn take_answers(&mut self, take: impl FnOnce(&mut Api) -> Vec<(usize, Response)>) {
+        for (slot, response) in self.service.api().map(take).unwrap_or_default() {
+            if let Some(connection) = self.connections.get_mut(slot) {
+                connection.answer_later(&response);
+                self.queue(slot);
+            }
+        }
+    }
+
     fn step(&mut self, slot: usize) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.is_queued = false;
-        let (name, settings, service) = (self.name, &self.settings, &self.service);
-        let answer = &mut |client: &Client, request: &Request| {
-            log::debug!(
-                "{name}: {:?} {:?} from {}",
-                request.method,
-                request.path,
-                forwarded(client.address.ip(), &request.forwarded_for, &settings.proxies)
-            );
-            let refusal =
-                encryption::refusal(settings.encryption.as_ref(), settings.url.as_ref(), client, request);
-            refusal.unwrap_or_else(|| service.answer(request))
+        let (name, settings, service) = (self.name, &self.settings, &mut self.service);
+        let answer = &mut |client: &Client, request: &Request, received: Received| {
+            let address = forwarded(client.address.ip(), &request.forwarded_for, &settings.proxies);
+            if let Received::Whole(_) = received {
+                log::debug!("{name}: {:?} {:?} from {address}", request.method, request.path);
+            }
+            let url = settings.url.as_ref();
+            if let Some(refusal) = encryption::refusal(settings.encryption.as_ref(), url, client, request) {
+                return Decision::Answer(refusal);
+            }
+            let is_secure = client.is_encrypted || url.is_some_and(Origin::is_secure);
+            service.decide(Sender { slot, address, is_secure }, settings, request, received)
         };
         match connection.step(&mut self.buffer, settings, &mut self.addresses, answer) {
             Ok(()) => self.queue(slot),
@@ -267,6 +346,9 @@ impl Server {
 
     fn remove(&mut self, slot: usize, closed: Closed) {
         let connection = self.connections.remove(slot);
+        if let Some(api) = self.service.api() {
+            api.abandon(slot);
+        }
         if let Some(counted) = connection.counted() {
             self.addresses.leave(counted);
         }

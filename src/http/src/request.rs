@@ -1,5 +1,6 @@
 //! Requests, and which ones are refused: every byte sequence that two programs could read in two ways.
 
+use crate::fields::{Fields, one};
 use crate::origin::is_authority;
 use crate::status::Status;
 use shiguredo_http11::{BodyKind, RequestHead};
@@ -21,13 +22,24 @@ pub(crate) struct Request {
     pub expects_continue: bool,
     /// Whether JSON is preferred to a page.
     pub wants_json: bool,
+    pub has_body: bool,
+    /// Of requests to `/api`; empty for others.
+    pub fields: Fields,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
     Get,
     Head,
+    Post,
     Other,
+}
+
+impl Method {
+    /// Whether it changes nothing.
+    pub fn is_safe(&self) -> bool {
+        matches!(self, Method::Get | Method::Head)
+    }
 }
 
 impl Request {
@@ -71,12 +83,16 @@ impl Request {
         let method = match head.method() {
             "GET" => Method::Get,
             "HEAD" => Method::Head,
+            "POST" => Method::Post,
             _ => Method::Other,
         };
         let wants_json = accepts.split(',').any(|kind| {
             kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
         });
+        let fields = if path.starts_with("/api/") { Fields::of(head)? } else { Fields::default() };
         Ok(Request {
+            has_body: body != BodyKind::None && body != BodyKind::ContentLength(0),
+            fields,
             method,
             path,
             target: target.to_owned(),
@@ -98,15 +114,6 @@ fn check_framing(head: &RequestHead, is_current: bool) -> Result<(), Status> {
         (Some(_), Some(_)) => false,
     };
     if is_plain { Ok(()) } else { Err(Status::BadRequest) }
-}
-
-/// The value of a field that may stand once.
-fn one<'a>(head: &'a RequestHead, name: &str) -> Result<Option<&'a str>, Status> {
-    let mut values = head.headers().iter().filter(|(known, _)| known == name);
-    match (values.next(), values.next()) {
-        (value, None) => Ok(value.map(|(_, value)| value.as_str())),
-        _ => Err(Status::BadRequest),
-    }
 }
 
 /// The path and query of a target in origin form, or in absolute form of our own host.

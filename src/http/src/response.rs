@@ -39,8 +39,10 @@ impl Response {
             // Writing to a String cannot fail.
             let _ = write!(head, "{name}: {value}\r\n");
         };
-        field("Content-Type", &self.content_type);
-        field("Content-Length", &self.body.len());
+        if self.status != Status::NoContent {
+            field("Content-Type", &self.content_type);
+            field("Content-Length", &self.body.len());
+        }
         field("Cache-Control", &"no-store");
         field("X-Content-Type-Options", &"nosniff");
         field(

@@ -26,6 +26,15 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether the value of an Origin field matches: its host and port are those of Host or of the server's address.
+    pub(crate) fn admits(&self, origin: &str, host: &str) -> bool {
+        // `null`, for instance, is no page of ours.
+        let Ok(origin) = origin.parse::<Origin>() else { return false };
+        let scheme = if origin.is_secure() { "https" } else { "http" };
+        let own = format!("{scheme}://{host}").parse::<Origin>();
+        own.is_ok_and(|own| own == origin) || self.url.as_ref() == Some(&origin)
+    }
+
     /// Only limits: no TLS, no proxies.
     pub fn plain(limits: Limits) -> Settings {
         Settings { limits, encryption: None, proxies: Vec::new(), url: None }

@@ -1,6 +1,6 @@
 //! What `http.listen` answers.
 
-use crate::request::{Method, Request};
+use crate::request::Request;
 use crate::response::{HTML, Response};
 use crate::status::Status;
 
@@ -18,6 +18,6 @@ pub(crate) fn answer(request: &Request) -> Response {
 
 /// The refusal of a method that changes something, on a path that is only read.
 pub(crate) fn only_read(request: &Request) -> Option<Response> {
-    let is_other = request.method == Method::Other;
-    is_other.then(|| Response::plain(Status::MethodNotAllowed).with("Allow", "GET, HEAD"))
+    let is_refused = !request.method.is_safe();
+    is_refused.then(|| Response::plain(Status::MethodNotAllowed).with("Allow", "GET, HEAD"))
 }

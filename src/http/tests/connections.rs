@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "test support")]
 
-use http::{Encryption, Http, Limits, Service, Settings};
+use http::{Encryption, Http, Limits, LogicLink, Service, Settings};
 use rcgen::{CertificateParams, KeyPair};
+use runtime::queue::{Bell, queue};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 use tls::{Acceptor, Client, Identity, Layer, TlsRequired, Trust};
 
@@ -20,7 +22,9 @@ fn limits(per_address: usize) -> Limits {
 fn start(settings: Settings) -> (Http, SocketAddr) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    (http::start("http", listener, settings, Service::Site).unwrap(), address)
+    let (to_logic, _) = queue(1, &Arc::new(Bell::new()));
+    let service = Service::Site(LogicLink { number: 1, to_logic });
+    (http::start("http", listener, settings, service).unwrap(), address)
 }
 
 fn connect(address: SocketAddr) -> TcpStream {

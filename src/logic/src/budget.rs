@@ -9,15 +9,14 @@ use crate::network::Network;
 use crate::state::State;
 use crate::state::backlog::Deferred;
 use crate::state::bucket::UNIT;
-use wire::{Command, account, contact, group, message, node, presence, session, timeline};
+use wire::{
+    Command, Errno, Refusal, UserId, account, contact, group, message, node, presence, session, timeline,
+};
 
 /// What a request costs, in thousandths of a unit.
 pub(crate) fn cost(command: &Command) -> u64 {
     match command {
-        // Storage reads the message that it answers while others wait to be stored.
-        Command::Message(message::Request::Send(send)) if answers(send) => 5 * UNIT,
-        // It has a rate of its own.
-        Command::Message(message::Request::Send(_)) => UNIT / 10,
+        Command::Message(message::Request::Send(send)) => cost_of_send(send),
         // They have that rate, too, and cost several rows.
         Command::Change(_) => UNIT,
         Command::Timeline(request) => match request {
@@ -62,8 +61,13 @@ pub(crate) fn cost(command: &Command) -> u64 {
     }
 }
 
-fn answers(send: &message::Send) -> bool {
-    send.references.as_deref().is_some_and(|references| references.reply_to.is_some())
+fn cost_of_send(send: &message::Send) -> u64 {
+    match send.references.as_deref() {
+        // Storage reads the message that it answers while others wait to be stored.
+        Some(references) if references.reply_to.is_some() => 5 * UNIT,
+        // It has a rate of its own.
+        _ => UNIT / 10,
+    }
 }
 
 /// Charges the sender of a request, where requests are limited, or returns in how many milliseconds the budget allows it.
@@ -76,6 +80,33 @@ pub(crate) fn charge(state: &mut State, conn: ConnId, command: &Command, now: u6
         Some(buckets) => state.rates.requests.take(&mut buckets.requests, cost(command), now),
         None => state.rates.take_from_network(Network::of(connection.peer), cost(command), now),
     }
+}
+
+/// Charges the network of a client without a session, as a login by token does.
+pub(crate) fn charge_token(state: &mut State, conn: ConnId, now: u64) -> Result<(), u64> {
+    match state.network_of(conn) {
+        Some(network) if !state.rates.requests.is_unlimited() => {
+            state.rates.take_from_network(network, UNIT / 20, now)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Charges an account for a message that it sends without a session.
+pub(crate) fn charge_send(
+    state: &mut State,
+    user: UserId,
+    send: &message::Send,
+    now: u64,
+) -> Result<(), u64> {
+    let (rate, cost) = (state.rates.requests, cost_of_send(send));
+    state.with_buckets(user, now, |buckets| rate.take(&mut buckets.requests, cost, now))
+}
+
+/// The refusal of a request above a budget of requests.
+pub(crate) fn refusal(wait: u64) -> Refusal {
+    let refusal = Refusal::later(Errno::RateLimited, "too many requests; slow down", wait);
+    refusal.with_limit("limits.requests_per_second")
 }
 
 /// Whether earlier requests of this connection are deferred, so that this one must wait behind them.

@@ -14,14 +14,14 @@ use std::fmt;
 pub struct ConnId(u64);
 
 impl ConnId {
-    /// The most reactors.
-    pub const REACTORS_MAX: usize = 1 << 8;
+    /// The most reactors. The number after the last one is that of the thread that takes requests over HTTP.
+    pub const REACTORS_MAX: usize = (1 << 8) - 1;
     /// The most slots of one reactor.
     pub const SLOTS_MAX: usize = 1 << 24;
 
     /// The connection in `slot` of reactor `reactor`, the slot's `generation`-th.
     pub fn new(reactor: usize, slot: usize, generation: u32) -> ConnId {
-        assert!(reactor < Self::REACTORS_MAX && slot < Self::SLOTS_MAX);
+        assert!(reactor <= Self::REACTORS_MAX && slot < Self::SLOTS_MAX);
         ConnId((reactor as u64) << 56 | (slot as u64) << 32 | u64::from(generation))
     }
 

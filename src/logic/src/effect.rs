@@ -8,7 +8,7 @@ use crate::network::Network;
 use std::fmt;
 use std::sync::Arc;
 use wire::legacy::Welcome;
-use wire::{Message, Push, Reply, UserId};
+use wire::{Message, Push, Reply, UnixMillis, UserId};
 
 /// All effects of one turn of logic.
 #[derive(Debug)]
@@ -78,6 +78,8 @@ pub enum Order {
     /// Tells a legacy client that it is logged in; [`Order::Reply`] follows and ends the request. As many of the missed
     /// messages as fit go out with it, the others right after it.
     Welcome { conn: ConnId, welcome: Box<Welcome> },
+    /// Tells a client without a session that the token of its request was issued or extended; [`Order::Reply`] follows.
+    Granted { conn: ConnId, grant: Box<Grant> },
     /// Pushes to one connection.
     Push { conn: ConnId, push: Push },
     /// Pushes one message to many connections; it is encoded once.
@@ -96,6 +98,23 @@ pub enum Order {
         /// For the log.
         reason: DisconnectReason,
     },
+}
+
+/// A token that was issued or extended, and the account that it logs in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Grant {
+    pub user: UserId,
+    pub name: Arc<str>,
+    /// The secret that the client shows.
+    pub token: Box<str>,
+    pub expires: UnixMillis,
+}
+
+/// Omits the secret.
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Grant({}, expires {})", self.user, self.expires)
+    }
 }
 
 /// Why logic closes a connection.

@@ -1,6 +1,7 @@
 //! The inputs of the rules: the time, and what happens on connections.
 
 use crate::conn::ConnId;
+use crate::request::Sessionless;
 use std::net::IpAddr;
 use wire::{Command, Dialect, UnixMillis};
 
@@ -31,6 +32,8 @@ pub enum Input {
         request: u32,
         command: Command,
     },
+    /// A request of a client that has no session and never has one on this connection.
+    Sessionless { conn: ConnId, request: Box<Sessionless> },
     /// The client is there, without a request.
     Heartbeat { conn: ConnId },
     /// The kernel has accepted all output of the connection; answers [`Order::NotifyDrained`].

@@ -10,6 +10,7 @@
 //!
 //! ```text
 //!   rules      the dispatcher: one row for each noun
+//!   sessionless  what clients ask that have a token or a password and no session
 //!   message  change  group  contact  timeline  account  node  the nouns
 //!   cluster    other nodes: delivery lines, reconciliation, loads
 //!   session    login, takeover, welcome, ending
@@ -53,6 +54,7 @@ pub mod rights;
 mod rules;
 mod scheduling;
 mod session;
+mod sessionless;
 mod settings;
 mod simple;
 mod state;
@@ -65,8 +67,9 @@ pub use conflict::{Conflict, Policy};
 pub use conn::ConnId;
 pub use contract::{Found, Query, Read, Ticket, Write, Written};
 pub use counters::{Counters, ERRNOS, Milliseconds};
-pub use effect::{Alert, DisconnectReason, Effects, Order, PasswordJob, PasswordResult};
+pub use effect::{Alert, DisconnectReason, Effects, Grant, Order, PasswordJob, PasswordResult};
 pub use input::{Input, Now};
 pub use network::Network;
+pub use request::Sessionless;
 pub use rules::Logic;
 pub use settings::Rules;

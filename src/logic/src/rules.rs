@@ -19,10 +19,10 @@ use crate::state::reply_to::ReplyTo;
 use crate::turn::{FollowUp, Turn};
 use crate::{
     account, budget, change, cluster, contact, delivery, group, message, node, password, presence,
-    scheduling, session, timeline,
+    scheduling, session, sessionless, timeline,
 };
 use std::collections::VecDeque;
-use wire::{Command, Errno, Refusal};
+use wire::{Command, Errno};
 
 /// Every rule of the chat server and all state they need.
 #[derive(Debug)]
@@ -102,6 +102,7 @@ impl Logic {
                 turn.state.connections.open(conn, peer, Capabilities::of(dialect), now.monotonic);
             }
             Input::Request { conn, request, command } => arrive(turn, conn, request, command),
+            Input::Sessionless { conn, request } => sessionless::begin(turn, conn, *request),
             Input::Heartbeat { conn } => {
                 if let Some(connection) = turn.state.connections.get_mut(conn) {
                     connection.heard = now.monotonic;
@@ -124,6 +125,7 @@ impl Logic {
             Pending::Change(pending) => change::written(turn, reply_to, pending, written),
             Pending::Timeline(pending) => timeline::written(turn, reply_to, pending, written),
             Pending::Session(pending) => session::written(turn, reply_to, pending, written),
+            Pending::Sessionless(pending) => sessionless::written(turn, reply_to, pending, written),
             Pending::Account(pending) => account::written(turn, reply_to, pending, written),
             Pending::Contact(pending) => contact::written(turn, reply_to, pending, written),
             Pending::Group(pending) => group::written(turn, reply_to, pending, written),
@@ -142,6 +144,7 @@ impl Logic {
         match pending {
             Pending::Timeline(pending) => timeline::found(turn, reply_to, pending, found),
             Pending::Session(pending) => session::found(turn, reply_to, pending, found),
+            Pending::Sessionless(pending) => sessionless::found(turn, reply_to, pending, found),
             Pending::Account(pending) => account::found(turn, reply_to, pending, found),
             Pending::Contact(pending) => contact::found(turn, reply_to, pending, found),
             Pending::Group(pending) => group::found(turn, reply_to, pending, found),
@@ -288,8 +291,7 @@ fn arrive(turn: &mut Turn<'_>, conn: ConnId, request: u32, command: Command) {
         return;
     }
     connection.outstanding += 1;
-    let refusal = Refusal::later(Errno::RateLimited, "too many requests; slow down", wait);
-    turn.answer(reply_to, refusal.with_limit("limits.requests_per_second"));
+    turn.answer(reply_to, budget::refusal(wait));
 }
 
 /// Begins the deferred requests that the budgets allow. `is_free`: all of them.

@@ -27,6 +27,7 @@ pub(crate) fn of(state: &State, reply_to: ReplyTo, pending: &Pending) -> (Lane, 
             let account = live.map(|live| Requester::Account(live.user));
             (Lane::Login, account.unwrap_or_else(|| requester(state, reply_to)))
         }
+        Pending::Sessionless(_) => (Lane::Login, requester(state, reply_to)),
         Pending::Node(_) => (Lane::System, Requester::Node),
         // Also on another node than that of the user.
         Pending::Timeline(timeline::Pending::Typing(typing)) => {

@@ -4,7 +4,7 @@
 //! in order, before the turn ends.
 
 use crate::contract::{Fence, Lane, Query, Read, Requester, Ticket, Write, search};
-use crate::effect::{Alert, Effects, Order};
+use crate::effect::{Alert, Effects, Grant, Order};
 use crate::input::Now;
 use crate::limits::{ANSWER_MS, INTERNAL, UNAVAILABLE, UNAVAILABLE_RETRY_MS};
 use crate::scheduling;
@@ -52,6 +52,13 @@ impl Turn<'_> {
             && let Some(barrier) = connection.barrier.take()
         {
             self.follow_ups.push_back(FollowUp::Begin(barrier));
+        }
+    }
+
+    /// Tells a client without a session that its token was issued or extended. The answer follows.
+    pub fn grant(&mut self, reply_to: ReplyTo, grant: Grant) {
+        if let Some(conn) = reply_to.conn() {
+            self.effects.order(conn, Order::Granted { conn, grant: Box::new(grant) });
         }
     }
 

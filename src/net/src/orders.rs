@@ -25,6 +25,8 @@ pub(crate) fn carry_out(
                 conn.welcome(&welcome, context);
             }
         }
+        // All requests of these connections belong to sessions.
+        Order::Granted { .. } => {}
         Order::Push { conn, push } => {
             if let Some(conn) = connections.find_open(conn) {
                 context.counters.delivered.add(matches!(push, Push::Message(_)).into());

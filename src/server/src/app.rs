@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::logic_thread::{self, Outlets};
 use crate::ops::{Lifecycle, Observed, Queue};
 use crate::{password, search_index, systemd};
-use http::{Http, Service};
+use http::{Http, LogicLink, Service};
 use logic::{Logic, Policy, Rules};
 use net::{BindError, Net, NetConfig, TlsConfig};
 use runtime::worker::Worker;
@@ -212,8 +212,23 @@ impl Server {
             bus::start(redis, identity, &peers, inlets.bus)
         });
         let bus = bus.transpose().map_err(sentence)?;
+        let mut http = Vec::new();
+        if let Some(listener) = web {
+            let limits =
+                http::Limits { connections: connections.web, per_address: (connections.web / 4).max(16) };
+            let required = config.tls.required;
+            let to_logic = inputs.clone();
+            let service = Service::Site(LogicLink { number: reactors, to_logic });
+            let settings = http::Settings {
+                limits,
+                encryption: acceptor.clone().map(|acceptor| http::Encryption { acceptor, required }),
+                proxies: config.http.proxies.clone(),
+                url: config.http.url.clone(),
+            };
+            http.push(http::start("http", listener, settings, service).map_err(sentence)?);
+        }
         let outlets = Outlets {
-            reactors: net.orders(),
+            reactors: net.orders().into_iter().chain(http.iter().filter_map(Http::orders)).collect(),
             output_budget: net.output_budget(),
             writes: storage.writes(),
             reads: storage.reads(),
@@ -242,19 +257,6 @@ impl Server {
         };
         let logic = logic_thread::start(Logic::new(rules, boot), clock_start, inboxes, outlets);
         let logic = logic.map_err(sentence)?;
-        let mut http = Vec::new();
-        if let Some(listener) = web {
-            let limits =
-                http::Limits { connections: connections.web, per_address: (connections.web / 4).max(16) };
-            let required = config.tls.required;
-            let settings = http::Settings {
-                limits,
-                encryption: acceptor.clone().map(|acceptor| http::Encryption { acceptor, required }),
-                proxies: config.http.proxies.clone(),
-                url: config.http.url.clone(),
-            };
-            http.push(http::start("http", listener, settings, Service::Site).map_err(sentence)?);
-        }
         if let Some(listener) = ops {
             let service = Service::Operations(Box::new(observed));
             http.push(

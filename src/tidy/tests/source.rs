@@ -35,7 +35,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("storage", &["logic", "outbound", "runtime", "tls", "vfs", "wire"]),
     ("search", &["logic", "runtime", "vfs", "wire"]),
     ("net", &["logic", "runtime", "tls", "wire"]),
-    ("http", &["tls", "wire"]),
+    ("http", &["logic", "runtime", "tls", "wire"]),
     ("chatserver", &["http", "logic", "net", "outbound", "runtime", "search", "storage", "tls", "wire"]),
     ("chatclient-core", &["wire"]),
     ("chatclient-store", &["chatclient-core", "wire"]),

@@ -17,11 +17,16 @@ macro_rules! reply {
         impl Reply {
             /// Appends the reply to request `request` of type `kind` as one frame to `out`.
             pub fn encode(&self, kind: u16, request: u32, out: &mut Vec<u8>) {
-                frame::put_frame(out, REPLY | kind, request, |out| match self {
+                frame::put_frame(out, REPLY | kind, request, |out| self.encode_value(out));
+            }
+
+            /// Appends the value of the reply, a JSON object, to `out`.
+            pub fn encode_value(&self, out: &mut Vec<u8>) {
+                match self {
                     Reply::Done => out.extend_from_slice(b"{\"errno\":0}"),
                     $(Reply::$Noun(reply) => reply.encode_value(out),)*
                     Reply::Refused(refusal) => refusal.encode_value(out),
-                });
+                }
             }
 
             /// Reads the value of a reply whose frame has type `kind`, with or without the reply bit.

@@ -112,7 +112,7 @@ fn write(turn: &mut Turn<'_>, reply_to: ReplyTo, change: &NewPassword, old: Box<
 pub(super) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, by: Revoker, written: Written) {
     match written {
         Written::Account(storage::Written::PasswordChanged(revoked)) => {
-            session::revoked(turn, reply_to, by, *revoked, KickCode::Password);
+            session::revoked(turn, reply_to, by.user, Some(by.session), *revoked, KickCode::Password);
         }
         // It was changed since it was checked.
         Written::Denied(Denial::Conflict) => refuse_wrong(turn, reply_to),

@@ -40,10 +40,11 @@ pub(super) fn stored(turn: &mut Turn<'_>, arrival: Arrival) {
             members.find(|&&member| member != message.from).map(|&peer| Channel::User(peer))
         }
     };
-    // The sender's own sessions on other nodes do not listen to the peer's channel.
-    let is_direct = message.kind == ConversationKind::Direct;
-    let own =
-        (is_direct && turn.state.sessions.is_shared(message.from)).then_some(Channel::User(message.from));
+    // The sender's own sessions on other nodes do not listen to the peer's channel. A message without a session may be
+    // that of an account whose sessions are all on other nodes.
+    let (is_direct, sessions) = (message.kind == ConversationKind::Direct, &turn.state.sessions);
+    let is_elsewhere = sessions.is_shared(message.from) || !sessions.is_online(message.from);
+    let own = (is_direct && is_elsewhere).then_some(Channel::User(message.from));
     for channel in channel.into_iter().chain(own) {
         let push = Push::New(Arc::clone(message)).into();
         turn.effects.bus.push(BusOrder::Publish { channel, hint: Hint::Push { push } });

@@ -1,6 +1,7 @@
 //! Messages to append.
 
 use super::epoch::Epoch;
+use super::token::TokenHash;
 use std::borrow::Cow;
 use std::sync::Arc;
 use wire::group::Role;
@@ -16,6 +17,17 @@ pub enum Write {
     /// `Forbidden` or `Reference`. A message to oneself belongs to the conversation of notes, whose only member is the
     /// sender.
     Append(Append),
+    /// The same on behalf of a client without a session. Superseded once its token has ended.
+    AppendByToken(Box<AppendByToken>),
+}
+
+/// A message of a client without a session.
+#[derive(Clone, Debug)]
+pub struct AppendByToken {
+    /// Its epoch is [`Epoch::NONE`].
+    pub append: Append,
+    /// The token that the client showed.
+    pub token: TokenHash,
 }
 
 #[derive(Clone, Debug)]

@@ -35,7 +35,8 @@ pub enum Write {
     /// an expired token does, for [`super::token::KNOWN_MS`]. Outcome: done, also where there is none.
     RevokeToken(TokenHash),
     /// Revokes tokens of an account and ends the sessions that live by them: their fences no longer hold. A token that
-    /// has ended already stays as it is. Outcome: [`Written::Revoked`], or denied with `NotFound`.
+    /// has ended already stays as it is. Outcome: [`Written::Revoked`], or denied with `NotFound` if there is no login
+    /// of that id.
     Revoke { user: UserId, which: Which },
     /// Writes nothing. Outcome: done, once all writes that were issued before are decided: none of them takes effect
     /// later. Only one node without fences needs that; claimed sessions write nothing once their fences no longer hold.
@@ -91,6 +92,7 @@ pub struct Claim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     One(DeviceId),
+    Token(TokenHash),
     AllBut(TokenHash),
 }
 
@@ -177,12 +179,29 @@ pub enum Read {
         /// Tokens that sessions of this node live by: these are listed even if they have expired in the meantime.
         live: Box<[TokenHash]>,
     },
+    /// The account that a token logs in. Answer: [`Found::Holder`].
+    Holder {
+        /// As the client sent it.
+        token: Box<str>,
+    },
 }
 
 #[derive(Clone, Debug)]
 pub enum Found {
     LoginView(Box<LoginView>),
     Devices(Vec<Device>),
+    /// `None`: the token is unknown, expired or revoked.
+    Holder(Option<Box<Holder>>),
+}
+
+/// The account that a token in force logs in.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    pub user: UserId,
+    pub name: Arc<str>,
+    pub token: TokenHash,
+    /// Whether [`Write::ExtendToken`] would extend it.
+    pub is_stale: bool,
 }
 
 /// Rows of each list of the reply to LOGIN.

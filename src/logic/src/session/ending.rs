@@ -10,7 +10,7 @@ use crate::limits::{SESSION_ENDED, TOKEN_INVALID};
 use crate::state::State;
 use crate::state::absences::Absent;
 use crate::state::cluster::Cluster;
-use crate::state::pending::session::{Ending, Pending, Revoker};
+use crate::state::pending::session::{Ending, Pending};
 use crate::state::reply_to::ReplyTo;
 use crate::state::sessions::{PendingLogin, Session, SessionRef};
 use crate::turn::Turn;
@@ -124,10 +124,16 @@ pub(crate) fn superseded(turn: &mut Turn<'_>, Fence { user, epoch }: Fence, why:
     }
 }
 
-/// Ends the sessions of a user that live by revoked tokens, on all nodes, and answers the request of the session
-/// `by`, which ends without a KICKED if it is one of them.
-pub(crate) fn revoked(turn: &mut Turn<'_>, reply_to: ReplyTo, by: Revoker, revoked: Revoked, code: KickCode) {
-    let Revoker { user, session } = by;
+/// Ends the sessions of a user that live by revoked tokens, on all nodes, and answers the request. That of a session
+/// `by`: it ends without a KICKED if it is one of them.
+pub(crate) fn revoked(
+    turn: &mut Turn<'_>,
+    reply_to: ReplyTo,
+    user: UserId,
+    by: Option<SessionRef>,
+    revoked: Revoked,
+    code: KickCode,
+) {
     let Revoked { tokens, ended, is_gone, changes_status } = revoked;
     publish_ended(turn, user, &ended, None);
     let before = turn.state.status(user);
@@ -136,7 +142,7 @@ pub(crate) fn revoked(turn: &mut Turn<'_>, reply_to: ReplyTo, by: Revoker, revok
             continue;
         };
         let conn = live.conn;
-        if key == session {
+        if Some(key) == by {
             remove(turn, key);
             turn.effects.order(conn, Order::LoggedOut { conn });
         } else {

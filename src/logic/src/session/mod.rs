@@ -21,6 +21,7 @@ pub(crate) use ending::{
     Kick, answer_settled, closed, expire_graces, is_held, refuse_ended, retry_endings, revoked, superseded,
 };
 pub(crate) use going_away::tell_all as tell_going_away;
+pub(crate) use login::begin_without_session;
 pub(crate) use takeover::lock_answered;
 pub(crate) use welcome::complete as send_welcome;
 
@@ -31,7 +32,7 @@ use crate::effect::PasswordResult;
 use crate::limits::{TOKEN_INVALID, WRONG_PASSWORD};
 use crate::request::Caller;
 use crate::simple;
-use crate::state::pending::session::{Overdue, Pending, TokenReady, TokenRequest};
+use crate::state::pending::session::{Overdue, Pending, Purpose, TokenReady, TokenRequest};
 use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
 use wire::session::{KickCode, Request};
@@ -61,7 +62,11 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
         (Pending::Token(request), Written::Session(storage::Written::TokenReady(ready))) => {
             let storage::TokenReady { user, name, token, device, kind } = *ready;
             let request = TokenRequest { device, ..request };
-            takeover::begin(turn, reply_to, TokenReady { request, user, name, token, kind });
+            let ready = TokenReady { request, user, name, token, kind };
+            match ready.request.purpose {
+                Purpose::Session { .. } => takeover::begin(turn, reply_to, ready),
+                Purpose::Token => login::answer_without_session(turn, reply_to, ready),
+            }
         }
         (Pending::Takeover(takeover), Written::Session(storage::Written::Claimed(claimed))) => {
             takeover::claimed(turn, reply_to, *takeover, *claimed);
@@ -91,7 +96,7 @@ pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, 
             turn.refuse(reply_to, Errno::BadCredentials, WRONG_PASSWORD);
         }
         (Pending::Revocation(by), Written::Session(storage::Written::Revoked(revoked))) => {
-            ending::revoked(turn, reply_to, by, *revoked, KickCode::Revoked);
+            ending::revoked(turn, reply_to, by.user, Some(by.session), *revoked, KickCode::Revoked);
         }
         (Pending::Revocation(_), other) => {
             simple::refuse(turn, reply_to, &other, |_| "the account has no login with this `id`");

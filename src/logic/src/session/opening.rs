@@ -11,7 +11,7 @@ use crate::effect::Order;
 use crate::limits::{LISTINGS_BYTES, LOGIN_GROUPS_BYTES};
 use crate::state::pending::node::Listener;
 use crate::state::pending::session::{
-    NewSessionRead, Pending, PendingWelcome, ReplyParts, TokenReady, ViewRecount,
+    NewSessionRead, Pending, PendingWelcome, Purpose, ReplyParts, TokenReady, ViewRecount,
 };
 use crate::state::reply_to::ReplyTo;
 use crate::state::sessions::{NewSession, PendingLogin};
@@ -75,7 +75,7 @@ pub(super) fn begin(
     let session = turn.state.sessions.insert(new, || rates.restore(user));
     connection.session = Some(session);
     let Token { text: token, expires: token_expires, .. } = token;
-    let with_last = request.with_last;
+    let with_last = request.purpose == Purpose::Session { with_last: true };
     NewSessionRead { session, reply: Box::new(ReplyParts { token, token_expires, with_last }) }
 }
 

@@ -46,7 +46,7 @@ use network_buckets::NetworkBuckets;
 use passwords::Passwords;
 use pending::PendingRequests;
 use presence_changes::PresenceChanges;
-use rates::Rates;
+use rates::{Buckets, Rates};
 use reads::Reads;
 use reply_to::ReplyTo;
 use sessions::{DeviceHash, SessionRef, Sessions};
@@ -163,6 +163,24 @@ impl State {
         if let Some(buckets) = self.sessions.buckets_of(session) {
             self.rates.messages.put_back(&mut buckets.messages, UNIT);
         }
+    }
+
+    /// The same of an account that sent it without a session.
+    pub fn put_back_message_of(&mut self, user: UserId, now: u64) {
+        let rate = self.rates.messages;
+        self.with_buckets(user, now, |buckets| rate.put_back(&mut buckets.messages, UNIT));
+    }
+
+    /// Works with the budgets of an account, whether or not it has a session here.
+    pub fn with_buckets<T>(&mut self, user: UserId, now: u64, work: impl FnOnce(&mut Buckets) -> T) -> T {
+        let session = self.sessions.of(user).next().map(|(key, _)| key);
+        if let Some(buckets) = session.and_then(|key| self.sessions.buckets_of(key)) {
+            return work(buckets);
+        }
+        let mut buckets = self.rates.restore(user);
+        let done = work(&mut buckets);
+        self.rates.keep(user, buckets, now);
+        done
     }
 
     /// A `cid` for a message that arrived without one.

@@ -17,6 +17,7 @@ mod presence;
 mod readers;
 mod search;
 mod session;
+mod sessionless;
 mod sessions;
 mod sessions_elsewhere;
 mod typing;

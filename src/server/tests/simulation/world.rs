@@ -237,6 +237,7 @@ impl World {
                 self.links[conn.slot()].reply(kind, request, &reply, &mut self.ever);
             }
             Order::Welcome { .. } => unreachable!("no device here is a legacy client"),
+            Order::Granted { .. } => unreachable!("every device here has a session"),
             Order::Push { conn, push } => {
                 if matches!(push, wire::Push::Message(wire::message::Push::New(_))) {
                     self.check_that_it_may_be_pushed_to(conn.slot());

@@ -21,6 +21,7 @@ mod references;
 mod scenario;
 mod search;
 mod session;
+mod sessionless;
 mod timeline;
 mod token;
 mod unread;
@@ -67,6 +68,15 @@ pub const CASES: &[(&str, Case)] = &[
     ),
     ("a login in progress is revoked as well", device::a_login_in_progress_is_revoked_as_well),
     ("a changed password ends all other logins", device::a_changed_password_ends_all_other_logins),
+    ("a token names its holder until it ends", sessionless::a_token_names_its_holder_until_it_ends),
+    (
+        "what a token sends is stored once and only while it is in force",
+        sessionless::what_a_token_sends_is_stored_once_and_only_while_it_is_in_force,
+    ),
+    (
+        "a token is revoked with the sessions that live by it",
+        sessionless::a_token_is_revoked_with_the_sessions_that_live_by_it,
+    ),
     ("an ended token identifies a known client", token::an_ended_token_identifies_a_known_client),
     ("the latest ended tokens are kept", token::the_latest_ended_tokens_are_kept),
     ("the latest networks of logins are familiar", token::the_latest_networks_of_logins_are_familiar),

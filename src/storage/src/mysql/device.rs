@@ -31,6 +31,7 @@ pub fn revoke(
     let answers = conn.ask(&sql)?;
     let tokens = match which {
         Which::AllBut(kept) => Tokens::AllBut(kept),
+        Which::Token(hash) => Tokens::One(hash),
         Which::One(_) => match answers.last().and_then(|answer| answer.rows.first()) {
             Some(row) => Tokens::One(hash(row, 0)?),
             None => return Ok(Written::Denied(Denial::NotFound)),

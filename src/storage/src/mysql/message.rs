@@ -25,7 +25,7 @@ use crate::calendar::{self, Month};
 use crate::listing::Listed;
 use foldhash::{HashMap, HashMapExt};
 use logic::contract::message::{Append, BadReference, Stored};
-use logic::contract::{Denial, Epoch, Fence, Ticket, Written, message};
+use logic::contract::{Denial, Epoch, Fence, Ticket, TokenHash, Written, message};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::{ConversationId, References, Seq, UnixMillis};
@@ -41,6 +41,8 @@ pub struct QueuedAppend {
     /// The target, which may not exist.
     pub conversation: ConversationId,
     pub append: Append,
+    /// That of a client without a session, which must be in force.
+    pub token: Option<TokenHash>,
     pub since: Instant,
     /// The answer to a commit that contained it was lost, so it may be stored.
     pub is_in_doubt: bool,
@@ -93,6 +95,7 @@ impl Plan {
         conversations.dedup();
         let is_fenced = |entry: &&QueuedAppend| entry.append.epoch != Epoch::NONE;
         let fenced: Vec<_> = entries.iter().filter(is_fenced).map(|entry| entry.append.sender).collect();
+        let tokens: Vec<&TokenHash> = entries.iter().filter_map(|entry| entry.token.as_ref()).collect();
         let mut in_force;
         let (locked, found, now) = loop {
             let days = sent::days(match *clock {
@@ -113,11 +116,16 @@ impl Plan {
             if !fenced.is_empty() {
                 sql.push(fence::sessions(fenced.iter().copied())).end();
             }
+            if !tokens.is_empty() {
+                sql.push(fence::tokens(tokens.iter().copied())).end();
+            }
             let answers = conn.ask(&sql)?;
-            let [locked, time, sent, sessions @ ..] = &answers[opening..] else {
+            let [locked, time, sent, fences @ ..] = &answers[opening..] else {
                 unreachable!("one answer for each statement")
             };
+            let (sessions, known) = fences.split_at(usize::from(!fenced.is_empty()));
             in_force = InForce::of(sessions.first().map_or(&[], |answer| &answer.rows[..]))?;
+            in_force.add_tokens(known.first().map_or(&[], |answer| &answer.rows[..]))?;
             let now = first(&time.rows)?.time(0)?;
             *clock = Some(now);
             if days[0] == calendar::day_of(now) {
@@ -151,7 +159,9 @@ impl Plan {
                         .at(end.conversation, end.version)
                         .expect("the members of every locked conversation were read");
                     // Whether the sender may write is decided here, after the lock.
-                    if !in_force.includes(Fence { user: sender, epoch: entry.append.epoch }) {
+                    if !in_force.includes(Fence { user: sender, epoch: entry.append.epoch })
+                        || !in_force.admits(entry.token.as_ref())
+                    {
                         Verdict::Superseded
                     } else if known.members.binary_search(&sender).is_err() || !entry.append.fits(known.kind)
                     {

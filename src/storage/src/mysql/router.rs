@@ -47,13 +47,11 @@ impl Router {
         let unknown: Vec<&Append> = batch
             .iter()
             .filter_map(|(_, write)| match write {
-                Write::Message(message::Write::Append(append))
-                    if self.targets.conversation(append).is_none() =>
-                {
-                    Some(append)
-                }
+                Write::Message(message::Write::Append(append)) => Some(append),
+                Write::Message(message::Write::AppendByToken(by)) => Some(&by.append),
                 _ => None,
             })
+            .filter(|append| self.targets.conversation(append).is_none())
             .collect();
         let learnt = if unknown.is_empty() {
             Ok(())
@@ -65,13 +63,21 @@ impl Router {
         let since = Instant::now();
         for (ticket, write) in batch {
             match write {
-                Write::Message(message::Write::Append(append)) => match self.targets.conversation(&append) {
-                    Some(conversation) if !self.failed.contains(append.stream) => {
-                        let entry = QueuedAppend { ticket, conversation, append, since, is_in_doubt: false };
-                        jobs[self.appender_of(conversation)].push(Job::Append(entry));
+                Write::Message(write) => {
+                    let (append, token) = match write {
+                        message::Write::Append(append) => (append, None),
+                        message::Write::AppendByToken(by) => (by.append, Some(by.token)),
+                    };
+                    match self.targets.conversation(&append) {
+                        Some(conversation) if !self.failed.contains(append.stream) => {
+                            let is_in_doubt = false;
+                            let entry =
+                                QueuedAppend { ticket, conversation, append, token, since, is_in_doubt };
+                            jobs[self.appender_of(conversation)].push(Job::Append(entry));
+                        }
+                        _ => lost.push((ticket, append)),
                     }
-                    _ => lost.push((ticket, append)),
-                },
+                }
                 Write::Fenced(fence, write) => match work_of(*write) {
                     Ok(work) => {
                         let change = Change::new(ticket, Some(fence), work, since);

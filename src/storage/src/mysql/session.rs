@@ -6,7 +6,7 @@ use super::device;
 use super::failure::Failure;
 use super::record::Answer;
 use super::sql::Sql;
-use super::token::{insert_token, kept_client, revoke_token, use_token};
+use super::token::{holder, insert_token, kept_client, revoke_token, use_token};
 use super::{contact, group, timeline};
 use crate::header_cache::HeaderCache;
 use crate::machine::Random;
@@ -78,6 +78,7 @@ pub fn read(conn: &mut Connection, headers: &HeaderCache, read: &Read) -> Result
             Ok(Found::LoginView(Box::new(login_view(conn, headers, *user, *with_last)?)))
         }
         Read::Devices { user, live } => Ok(Found::Devices(device::devices(conn, *user, live)?)),
+        Read::Holder { token } => Ok(Found::Holder(holder(conn, token)?.map(Box::new))),
     }
 }
 

@@ -6,6 +6,7 @@ use super::record::Record;
 use super::sql::Sql;
 use crate::column::client_kind_number;
 use crate::token::{self, KeptClient, OfRegister};
+use logic::contract::session::Holder;
 use logic::contract::{Token, TokenHash};
 use wire::{UnixMillis, UserId};
 
@@ -29,6 +30,20 @@ pub fn insert_token(
     .maybe_text(client.address_text().as_deref())
     .push(format_args!(",{now},{now},COALESCE(MAX(id), 0) + 1 FROM token WHERE user_id = {user}"))
     .end();
+}
+
+/// Whom a token in force logs in.
+pub fn holder(conn: &mut Connection, text: &str) -> Result<Option<Holder>, Failure> {
+    let (now, token) = (conn.now()?, token::hash(text));
+    let mut sql = Sql::new();
+    sql.push("SELECT u.id, u.name, t.expires_at, t.of_register FROM token t JOIN user u ON u.id = t.user_id WHERE t.hash = ")
+        .bytes(&token)
+        .push(format_args!(" AND t.expires_at > {now}"))
+        .end();
+    let rows = conn.rows(&sql)?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let is_fresh = row.number(3)? == OfRegister::No as i64 && token::is_fresh(row.time(2)?, now);
+    Ok(Some(Holder { user: row.user(0)?, name: row.text(1)?.into(), token, is_stale: !is_fresh }))
 }
 
 /// Sets what is kept of a token after a login by it, unless it has been revoked in the meantime. Of REGISTER's token:

@@ -31,6 +31,10 @@ impl SqliteStore {
     ) -> Result<Written, StoreError> {
         match write {
             message::Write::Append(append) => self.append(batch, append, hint),
+            message::Write::AppendByToken(by) if !self.is_token_in_force(batch, &by.token)? => {
+                Ok(Written::Superseded)
+            }
+            message::Write::AppendByToken(by) => self.append(batch, by.append, hint),
         }
     }
 
@@ -43,11 +47,11 @@ impl SqliteStore {
         }
     }
 
-    pub(super) fn hint_of(
-        &mut self,
-        batch: &Batch,
-        message::Write::Append(append): &message::Write,
-    ) -> CidHint {
+    pub(super) fn hint_of(&mut self, batch: &Batch, write: &message::Write) -> CidHint {
+        let append = match write {
+            message::Write::Append(append) => append,
+            message::Write::AppendByToken(by) => &by.append,
+        };
         self.sent.look_up(batch.today, append.sender, append.cid.as_bytes())
     }
 

@@ -36,6 +36,7 @@ mod filter;
 mod former;
 pub mod fuzzing;
 mod group;
+mod holder;
 mod housekeeping;
 mod identity;
 mod journal;

@@ -172,6 +172,7 @@ impl SqliteStore {
                 let Some(hash) = hash else { return Ok(Written::Denied(Denial::NotFound)) };
                 Tokens::One(hash)
             }
+            Which::Token(hash) => Tokens::One(hash),
             Which::AllBut(kept) => Tokens::AllBut(kept),
         };
         let revoked = self.revoke_tokens(batch.now, user, tokens, KickCode::Revoked)?;
@@ -430,6 +431,7 @@ impl View<'_> {
                 session::Found::LoginView(Box::new(view))
             }
             session::Read::Devices { user, live } => session::Found::Devices(self.devices(*user, live)?),
+            session::Read::Holder { token } => session::Found::Holder(self.holder(token)?.map(Box::new)),
         };
         Ok(Found::Session(found))
     }

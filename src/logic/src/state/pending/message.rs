@@ -13,7 +13,8 @@ pub(crate) enum Pending {
 #[derive(Debug)]
 pub(crate) struct PendingAppend {
     pub sender: Fence,
-    pub session: SessionRef,
+    /// `None`: of a client without one.
+    pub session: Option<SessionRef>,
     pub cid: Box<str>,
     /// The length of its content.
     pub bytes: usize,

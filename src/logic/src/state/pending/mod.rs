@@ -11,6 +11,7 @@ pub(crate) mod message;
 pub(crate) mod node;
 pub(crate) mod presence;
 pub(crate) mod session;
+pub(crate) mod sessionless;
 pub(crate) mod timeline;
 
 use super::reply_to::ReplyTo;
@@ -24,6 +25,7 @@ use slab::Slab;
 #[derive(Debug)]
 pub(crate) enum Pending {
     Session(session::Pending),
+    Sessionless(sessionless::Pending),
     Account(account::Pending),
     Contact(contact::Pending),
     Group(group::Pending),
@@ -50,6 +52,7 @@ macro_rules! of_nouns {
 
 of_nouns! {
     Session(session),
+    Sessionless(sessionless),
     Account(account),
     Contact(contact),
     Group(group),

@@ -106,8 +106,19 @@ pub(crate) struct PasswordLogin {
     pub who: Who,
     pub password: Box<str>,
     pub client: Client,
-    /// Whether the reply shows last messages.
-    pub with_last: bool,
+    pub purpose: Purpose,
+}
+
+/// What a login is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A session on its connection.
+    Session {
+        /// Whether the reply shows last messages.
+        with_last: bool,
+    },
+    /// Nothing but a token, for requests without a session.
+    Token,
 }
 
 #[derive(Debug)]
@@ -116,7 +127,7 @@ pub(crate) struct PasswordCheck {
     pub account: Option<CheckedAccount>,
     pub attempt: Attempt,
     pub client: Client,
-    pub with_last: bool,
+    pub purpose: Purpose,
 }
 
 /// An account whose password is being checked.
@@ -132,8 +143,7 @@ pub(crate) struct TokenRequest {
     pub device: Option<Box<str>>,
     /// Whether the token was issued for this login, and must be revoked if the login fails.
     pub is_new: bool,
-    /// Whether the reply shows last messages.
-    pub with_last: bool,
+    pub purpose: Purpose,
 }
 
 /// A login whose token is valid.

@@ -6,6 +6,7 @@
 mod claims;
 mod group;
 mod storage;
+mod token;
 mod unread;
 
 use logic::bus::{Channel, Hint};
@@ -13,7 +14,7 @@ use logic::contract::presence::Status;
 use logic::contract::session::Ended;
 use logic::contract::{Fence, Lane, Requester};
 use logic::{
-    Alert, BusInput, BusOrder, ConnId, Effects, Input, Logic, Network, Now, Order, PasswordJob,
+    Alert, BusInput, BusOrder, ConnId, Effects, Grant, Input, Logic, Network, Now, Order, PasswordJob,
     PasswordResult, Query, Read, Rules, Ticket, Write, Written,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -58,6 +59,8 @@ pub struct Harness {
     pub stalled: bool,
     /// Whether storage cannot be reached.
     pub is_away: bool,
+    /// Whether tokens were not extended for long.
+    pub has_stale_tokens: bool,
     /// The epoch of the next claim.
     pub next_epoch: u32,
     /// The hash of every account's password: the password itself.
@@ -114,6 +117,7 @@ pub enum Seen {
     Reply(u32, Reply),
     Push(Push),
     LoggedIn(UserId),
+    Granted(Box<Grant>),
     LoggedOut,
     NotifyDrained,
     Close,
@@ -148,6 +152,7 @@ impl Harness {
             alerts: Vec::new(),
             stalled: false,
             is_away: false,
+            has_stale_tokens: false,
             next_epoch: 1,
             password: "secret".into(),
             ended: Vec::new(),
@@ -373,6 +378,7 @@ impl Harness {
                 match order {
                     Order::Reply { conn, request, reply, .. } => see(conn, Seen::Reply(request, reply)),
                     Order::Welcome { conn, welcome } => see(conn, Seen::Welcome(welcome)),
+                    Order::Granted { conn, grant } => see(conn, Seen::Granted(grant)),
                     Order::Push { conn, push } => see(conn, Seen::Push(push)),
                     Order::Deliver { message, to } => {
                         to.into_iter().for_each(|conn| {

@@ -11,7 +11,7 @@ use logic::contract::session::LoginView;
 use logic::contract::session::{Revoked, Which};
 use logic::contract::timeline::{NoReaders, Standing, Unread, UnreadPage};
 use logic::contract::token::Device;
-use logic::contract::{self, Denial, Token, Tokens};
+use logic::contract::{self, Denial, Tokens};
 use logic::rights::{Asked, Step};
 use logic::{Found, Read, Write, Written, rights};
 use std::sync::Arc;
@@ -23,19 +23,6 @@ use wire::timeline::{ConversationView, Reader, ReadersPage};
 use wire::{ConversationId, ConversationKind, DeviceId, Message, Page, Seq, Target, UnixMillis, UserId};
 
 impl Harness {
-    fn token(&mut self, user: UserId, device: Option<Box<str>>, kind: Option<ClientKind>) -> Written {
-        self.tokens += 1;
-        let text = format!("{}:{}", user.0, self.tokens).into();
-        let token = Token { text, hash: [self.tokens; 32], expires: UnixMillis(0) };
-        Written::Session(contract::session::Written::TokenReady(Box::new(contract::session::TokenReady {
-            user,
-            name: Arc::clone(&self.users[user.0 as usize - 1]),
-            token,
-            device,
-            kind: kind.unwrap_or_default(),
-        })))
-    }
-
     pub fn write(&mut self, write: Write) -> Written {
         match write {
             Write::Message(contract::message::Write::Append(append)) => {
@@ -85,6 +72,7 @@ impl Harness {
                 let members = conversation.members.as_slice().into();
                 Written::Message(contract::message::Written::Appended { message, members })
             }
+            Write::Message(contract::message::Write::AppendByToken(by)) => self.append_by_token(*by),
             Write::Group(contract::group::Write::Create { by, .. }) => {
                 let id = self.conversation(ConversationKind::Group, vec![by.user]);
                 let entry = self.append_entry(id, &by, Event::Created);
@@ -160,28 +148,16 @@ impl Harness {
                 Written::Session(contract::session::Written::Ended { was_last, changes_status: false })
             }
             Write::Session(contract::session::Write::ExtendToken { token, client }) => {
-                match token.split_once(':') {
-                    Some((user, number)) => {
-                        let user = UserId(user.parse().expect("a number"));
-                        let hash = [number.parse().expect("a number"); 32];
-                        let name = Arc::clone(&self.users[user.0 as usize - 1]);
-                        Written::Session(contract::session::Written::TokenReady(Box::new(
-                            contract::session::TokenReady {
-                                user,
-                                name,
-                                token: Token { text: token, hash, expires: UnixMillis(0) },
-                                device: client.device.or_else(|| self.device.clone()),
-                                kind: client.kind.unwrap_or_default(),
-                            },
-                        )))
-                    }
-                    None => Written::Denied(Denial::TokenInvalid),
-                }
+                self.extend_token(token, client)
             }
             Write::Session(contract::session::Write::Revoke { which, .. }) => {
                 let tokens = match which {
                     Which::One(id) if id.0 <= u32::from(self.tokens) => Tokens::One([id.0 as u8; 32]),
                     Which::One(_) => return Written::Denied(Denial::NotFound),
+                    Which::Token(token) => {
+                        self.revoked.push(token);
+                        Tokens::One(token)
+                    }
                     Which::AllBut(kept) => Tokens::AllBut(kept),
                 };
                 let revoked =
@@ -289,6 +265,7 @@ impl Harness {
                 });
                 Found::Account(contract::account::Found::Credentials(stored))
             }
+            Read::Session(contract::session::Read::Holder { token }) => self.holder(&token),
             Read::Session(contract::session::Read::Devices { .. }) => {
                 let device = |number: u8| Device {
                     id: DeviceId(number.into()),

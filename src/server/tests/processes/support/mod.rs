@@ -7,6 +7,7 @@ pub mod client;
 #[path = "../../support/effort.rs"]
 pub mod effort;
 pub mod flag;
+pub mod http;
 pub mod ledger;
 pub mod legacy_client;
 #[path = "../../support/mariadb.rs"]

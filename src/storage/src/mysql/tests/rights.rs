@@ -53,7 +53,7 @@ impl Group {
         };
         append.references = references.map(Box::new);
         let (conversation, since) = (self.conversation, Instant::now());
-        QueuedAppend { ticket: Ticket(1), conversation, append, since, is_in_doubt: false }
+        QueuedAppend { ticket: Ticket(1), conversation, append, token: None, since, is_in_doubt: false }
     }
 }
 

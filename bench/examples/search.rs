@@ -140,6 +140,7 @@ fn main() -> Done<()> {
         password: None,
         trust: None,
         accept_weak_durability: false,
+        retention_months: 0,
         quotas: Quotas::default(),
     };
     let opened = storage::open(&settings)?;

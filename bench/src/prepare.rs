@@ -36,6 +36,7 @@ pub fn run(args: &PrepareArgs) -> Result<(), Error> {
         password: None,
         trust: None,
         accept_weak_durability: false,
+        retention_months: 0,
         quotas: Quotas::default(),
     };
     let list = List::open(&args.file)?;
@@ -116,14 +117,15 @@ fn hash(password: &str, memory_kib: u32, iterations: u32) -> Result<Box<str>, ar
 }
 
 /// A running database, as in the server.
-struct Database {
+pub struct Database {
     storage: Storage,
     outcomes: Inbox<Outcome>,
     bell: Arc<Bell>,
 }
 
 impl Database {
-    fn open(settings: &Settings) -> Result<Database, StoreError> {
+    /// Opens it and starts its threads.
+    pub fn open(settings: &Settings) -> Result<Database, StoreError> {
         let bell = Arc::new(Bell::new());
         let (outbox, outcomes) = queue(BATCH, &bell);
         let storage = storage::start(storage::open(settings)?, outbox, Instant::now())?;
@@ -131,7 +133,7 @@ impl Database {
     }
 
     /// Writes a batch; returns the outcomes in the order of the batch.
-    fn write(&mut self, batch: Vec<(Ticket, Write)>) -> Result<Vec<Written>, Error> {
+    pub fn write(&mut self, batch: Vec<(Ticket, Write)>) -> Result<Vec<Written>, Error> {
         let count = batch.len();
         let gone = || Error::Usage("the database thread has ended".to_owned());
         self.storage.writes().send(batch).map_err(|Gone| gone())?;
@@ -149,7 +151,8 @@ impl Database {
         Ok(written.into_iter().map(|(_, outcome)| outcome).collect())
     }
 
-    fn close(self) {
+    /// Stops the threads.
+    pub fn close(self) {
         self.storage.stop();
     }
 }
@@ -181,6 +184,7 @@ mod tests {
             password: None,
             trust: None,
             accept_weak_durability: false,
+            retention_months: 0,
             quotas: Quotas::default(),
         };
         let mut database = Database::open(&settings).unwrap();

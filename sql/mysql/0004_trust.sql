@@ -221,3 +221,15 @@ CREATE TABLE IF NOT EXISTS direct_total (
     high_mentioned  BIGINT NOT NULL,
     PRIMARY KEY (conversation_id, seq)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- Which months have been dropped (storage.retention_months). One row.
+CREATE TABLE IF NOT EXISTS retention (
+    one        TINYINT NOT NULL PRIMARY KEY DEFAULT 1,
+    months     INT     NOT NULL DEFAULT 0,          -- the setting at the last look
+    seen_at    BIGINT  NOT NULL DEFAULT 0,          -- the clock then
+    held_until BIGINT  NOT NULL DEFAULT 0,          -- nothing is decided before
+    kept_from  INT     NOT NULL DEFAULT 0,          -- YYYYMM; months before it are dropped, or are being dropped
+    rounds     BIGINT  NOT NULL DEFAULT 0           -- rises when first_seq begins to be raised and when that is done
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+INSERT IGNORE INTO retention (one) VALUES (1);
+ALTER TABLE segment ADD KEY segment_month (month);

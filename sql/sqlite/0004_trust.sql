@@ -214,3 +214,15 @@ CREATE TABLE direct_total (
     high_mentioned  INTEGER NOT NULL,
     PRIMARY KEY (conversation_id, seq)
 ) WITHOUT ROWID;
+
+-- Which months have been dropped (storage.retention_months). One row.
+CREATE TABLE retention (
+    one        INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+    months     INTEGER NOT NULL DEFAULT 0,          -- the setting at the last look
+    seen_at    INTEGER NOT NULL DEFAULT 0,          -- the clock then
+    held_until INTEGER NOT NULL DEFAULT 0,          -- nothing is decided before
+    kept_from  INTEGER NOT NULL DEFAULT 0,          -- YYYYMM; months before it are dropped, or are being dropped
+    rounds     INTEGER NOT NULL DEFAULT 0           -- rises when first_seq begins to be raised and when that is done
+);
+INSERT INTO retention (one) VALUES (1);
+CREATE INDEX segment_month ON segment (month);

@@ -67,6 +67,8 @@ pub struct Follower<S> {
     scanned: UnixMillis,
     /// Entries of an earlier time are indexed once `behind` is.
     settled: UnixMillis,
+    /// How often months had been dropped when the last scan began.
+    dropped: u64,
     /// Whether the cursors are of another history.
     is_unverified: bool,
 }
@@ -89,6 +91,7 @@ impl<S: Source> Follower<S> {
             scan: None,
             scanned: UnixMillis(0),
             settled: UnixMillis(0),
+            dropped: 0,
             is_unverified,
         }
     }
@@ -111,7 +114,7 @@ impl<S: Source> Follower<S> {
         let search::Found::Appended(appended) = self.search(search::Read::Appended { since })? else {
             return Err(FollowError::Database);
         };
-        let search::Appended { ends, extent, mark, settled } = *appended;
+        let search::Appended { ends, extent, mark, dropped, settled } = *appended;
         let mut behind = VecDeque::new();
         for end in ends {
             if self.index.cursor(end.conversation)?.seq < end.last {
@@ -120,7 +123,8 @@ impl<S: Source> Follower<S> {
         }
         // Only now: after a failure the same is asked again.
         (self.mark, self.settled, self.behind) = (Some(mark), settled, behind);
-        let is_due = settled.0 >= self.scanned.0.saturating_add(SCAN_EVERY_MS);
+        let has_dropped = std::mem::replace(&mut self.dropped, dropped) != dropped;
+        let is_due = has_dropped || settled.0 >= self.scanned.0.saturating_add(SCAN_EVERY_MS);
         match extent {
             Extent::Unknown => self.begin_scan(settled),
             Extent::All | Extent::Part if is_due => self.begin_scan(settled),
@@ -144,31 +148,37 @@ impl<S: Source> Follower<S> {
         else {
             return Err(FollowError::Database);
         };
-        let Some(last) = ends.last().map(|end| end.conversation) else {
+        if ends.is_empty() {
             self.scan = None;
             if std::mem::take(&mut self.is_unverified) {
                 self.index.adopt(&self.identity)?;
             }
             return Ok(Step::Worked { messages: 0 });
-        };
+        }
+        let mut after = scan.after;
         for end in ends {
             let cursor = self.index.cursor(end.conversation)?;
-            if cursor.seq > Seq(0)
+            // What is not kept any more cannot be compared, and is removed below.
+            if cursor.seq >= end.first
                 && (self.is_unverified || cursor.seq > end.last)
                 && !self.is_right(end.conversation, cursor)?
             {
                 log::info!("indexing conversation {} anew: its timeline is another one", end.conversation);
                 self.index.forget(end.conversation, Seq::MAX)?;
             }
-            if cursor.seq > Seq(0) && end.first > Seq(1) {
+            if self.index.has_below(end.conversation, end.first)? {
+                // The rest follows: what else is to be done does not wait for a whole month.
                 self.index.forget(end.conversation, end.first)?;
+                self.scan = Some(Scan { after });
+                return Ok(Step::Worked { messages: 0 });
             }
-            if self.index.cursor(end.conversation)?.seq < end.last {
+            if self.index.cursor(end.conversation)?.seq < end.last && end.first <= end.last {
                 self.behind.push_back(end);
             }
+            after = end.conversation;
         }
         // Only now: after a failure the same ends are read again.
-        self.scan = Some(Scan { after: last });
+        self.scan = Some(Scan { after });
         Ok(Step::Worked { messages: 0 })
     }
 
@@ -282,7 +292,7 @@ impl<S: Source> Follower<S> {
     ) -> Result<Option<Page>, FollowError> {
         let read = timeline::Read::Feed { conversation, member: None, after, limit, bytes: FEED_BYTES };
         match self.source.read(&Read::Timeline(read)) {
-            Found::Timeline(timeline::Found::Feed { messages, more }) => Ok(Some((messages, more))),
+            Found::Timeline(timeline::Found::Feed { messages, more, .. }) => Ok(Some((messages, more))),
             Found::Failed => Ok(None),
             _ => Err(FollowError::Database),
         }

@@ -16,6 +16,9 @@ use wire::{ConversationId, Seq, UnixMillis, UserId};
 /// Changes with the schema, the terms, and how texts are folded.
 const VERSION: i64 = 2;
 
+/// The most messages that one transaction removes from below a seq.
+const FORGOTTEN_MAX: i64 = 1_024;
+
 /// The state of the timelines that an index was made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -198,12 +201,25 @@ impl Index {
         self.tidy()
     }
 
-    /// Removes what the index has of a conversation below a seq; with [`Seq::MAX`] everything, so that it is indexed
-    /// from its beginning.
+    /// Whether the index has messages of a conversation below a seq.
+    pub fn has_below(&self, conversation: ConversationId, below: Seq) -> Result<bool, IndexError> {
+        let sql = "SELECT 1 FROM entry WHERE id >= ?1 AND id < ?2 LIMIT 1";
+        Ok(self.conn.prepare_cached(sql)?.exists([Seq(0), below].map(|seq| id_of(conversation, seq)))?)
+    }
+
+    /// Removes what the index has of a conversation below a seq, as much as a transaction should; with [`Seq::MAX`]
+    /// everything, so that it is indexed from its beginning.
     pub fn forget(&mut self, conversation: ConversationId, below: Seq) -> Result<(), IndexError> {
         let transaction = Transaction::begin(&self.conn)?;
-        let last = below.prev().0.min(u32::MAX.into());
-        remove(&self.conn, id_of(conversation, Seq(0)), id_of(conversation, Seq(last)))?;
+        let first = id_of(conversation, Seq(0));
+        let mut last = id_of(conversation, Seq(below.prev().0.min(u32::MAX.into())));
+        if below != Seq::MAX {
+            let sql = "SELECT id FROM entry WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1 OFFSET ?3";
+            let mut select = self.conn.prepare_cached(sql)?;
+            let bound = select.query_row([first, last, FORGOTTEN_MAX - 1], |row| row.get(0)).optional()?;
+            last = bound.unwrap_or(last);
+        }
+        remove(&self.conn, first, last)?;
         if below == Seq::MAX {
             self.conn.execute("DELETE FROM cursor WHERE conversation = ?1", [conversation.0])?;
         }

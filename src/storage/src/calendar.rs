@@ -44,6 +44,13 @@ pub fn start_of(month: Month) -> UnixMillis {
     UnixMillis(days_before(month / 100, month % 100) * DAY_MS)
 }
 
+/// A point in time as people write it: 2026-11-21 09:05.
+pub fn day_and_time(time: UnixMillis) -> String {
+    let (year, month, day) = civil(time.0 / DAY_MS);
+    let minute = time.0 % DAY_MS / 60_000;
+    format!("{year}-{month:02}-{day:02} {:02}:{:02}", minute / 60, minute % 60)
+}
+
 /// Year, month and day of a day counted from 1970-01-01 (H. Hinnant, "chrono-compatible low-level date algorithms").
 fn civil(days: u64) -> (u32, u32, u32) {
     let z = days + 719_468;
@@ -77,6 +84,7 @@ mod tests {
         assert_eq!(day_of(UnixMillis(951_782_400_000)), 20_000_229);
         assert_eq!(day_of(UnixMillis(1_798_761_599_999)), 20_261_231);
         assert_eq!(month_of(UnixMillis(1_798_761_600_000)), 202_701);
+        assert_eq!(day_and_time(UnixMillis(1_798_761_599_999)), "2026-12-31 23:59");
         assert_eq!(next_month(202_612), 202_701);
         assert_eq!(next_month(202_601), 202_602);
     }

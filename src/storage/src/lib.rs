@@ -47,6 +47,7 @@ mod page;
 mod peers;
 mod read_queue;
 mod read_schedule;
+mod retention;
 mod settings;
 mod sqlite;
 mod steady_clock;

@@ -16,6 +16,8 @@ pub struct Page {
     pub messages: Vec<Arc<Message>>,
     /// Whether at least one was left out.
     pub more: bool,
+    /// The first entry that there is to read.
+    pub first: Seq,
 }
 
 impl Page {

@@ -16,6 +16,8 @@ pub struct Settings {
     pub trust: Option<Trust>,
     /// Whether to use a database server that may lose acknowledged messages when its machine fails.
     pub accept_weak_durability: bool,
+    /// How many whole months are kept before the current one; 0: all.
+    pub retention_months: u32,
     pub quotas: Quotas,
 }
 

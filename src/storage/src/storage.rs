@@ -34,7 +34,9 @@ pub enum Storage {
 pub fn open(settings: &Settings) -> Result<Opened, StoreError> {
     Ok(match &settings.url {
         StorageUrl::Sqlite(path) => Opened::Sqlite(Box::new(
-            SqliteStore::open(path, wall_clock(), system_random())?.with_quotas(settings.quotas),
+            SqliteStore::open(path, wall_clock(), system_random())?
+                .with_quotas(settings.quotas)
+                .with_retention(settings.retention_months),
         )),
         StorageUrl::Mysql(database) => Opened::Mysql(Box::new(Mysql::open(database, settings)?)),
     })

@@ -37,6 +37,9 @@ pub trait Store: Send {
         None
     }
 
+    /// Nothing but filing is done from now on: the store is about to be closed.
+    fn close(&mut self) {}
+
     /// The number of durable messages that wait to be filed by [`Store::housekeep`].
     fn unfiled(&self) -> usize;
 }

@@ -248,6 +248,7 @@ impl StoreThread {
     /// Files what is resident within a bounded time; the next start files the rest.
     fn finish(&mut self) -> Result<(), StoreError> {
         let until = Instant::now() + FILE_AT_END;
+        self.store.close();
         while self.store.unfiled() > 0 && Instant::now() < until {
             if availability(self.store.housekeep(), &mut self.is_stuck, "filing is suspended")?.is_none() {
                 break;

@@ -238,7 +238,9 @@ pub(super) fn found(turn: &mut Turn<'_>, read: DeliveryLineRead, found: Found) {
     let Some(membership) = turn.state.cluster.membership() else { return };
     let Some(line) = membership.lines.end_read(conversation, serial) else { return };
     match found {
-        Found::Timeline(timeline::Found::Feed { messages, more }) => {
+        Found::Timeline(timeline::Found::Feed { messages, more, first }) => {
+            // What is not kept any more does not come.
+            line.settled = line.settled.max(first.prev());
             timeline_known(turn, conversation, messages, more);
         }
         Found::Node(node::Found::Roster(Some(roster))) => roster_known(turn, read, &roster),

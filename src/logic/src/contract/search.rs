@@ -54,6 +54,8 @@ pub struct Appended {
     pub extent: Extent,
     /// Where the next answer continues.
     pub mark: Mark,
+    /// How often months have been dropped so far. Where it rises, `first` of any conversation may have risen.
+    pub dropped: u64,
     /// Entries of an earlier time are told by now: what is being committed, or will be, has no earlier one.
     pub settled: UnixMillis,
 }

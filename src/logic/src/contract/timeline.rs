@@ -102,6 +102,8 @@ pub enum Found {
         messages: Vec<Arc<Message>>,
         /// Whether the timeline had messages above these.
         more: bool,
+        /// The first entry that the member sees; with several, the first that is kept.
+        first: Seq,
     },
     History {
         messages: Vec<Arc<Message>>,

@@ -135,14 +135,18 @@ fn next_behind(session: &Session) -> Option<&Track> {
     after.iter().find(is_ready).or_else(|| before.iter().find(is_ready))
 }
 
-/// Pushes the messages that were read for a session. `more`: the timeline has further messages above them.
-pub(crate) fn fed(
-    turn: &mut Turn<'_>,
-    key: SessionRef,
-    conversation: ConversationId,
-    messages: Vec<Arc<Message>>,
-    more: bool,
-) {
+/// What was read for a session.
+pub(crate) struct Fed {
+    pub messages: Vec<Arc<Message>>,
+    /// Whether the timeline has further messages above these.
+    pub more: bool,
+    /// The first entry that the user sees: earlier ones do not come any more.
+    pub first: Seq,
+}
+
+/// Pushes the messages that were read for a session.
+pub(crate) fn fed(turn: &mut Turn<'_>, key: SessionRef, conversation: ConversationId, fed: Fed) {
+    let Fed { messages, more, first } = fed;
     let may_push = turn.may_push();
     let Some(session) = turn.state.sessions.get_mut(key) else { return };
     session.is_feeding = false;
@@ -151,7 +155,9 @@ pub(crate) fn fed(
     }
     let (user, conn, capabilities) = (session.user, session.conn, session.capabilities);
     let Ok(at) = session.find(conversation) else { return };
-    let Some(behind) = session.tracks[at].behind else { return };
+    let track = &mut session.tracks[at];
+    let Some(behind) = track.behind else { return };
+    track.pushed = track.pushed.max(first.prev());
     let is_empty = messages.is_empty();
     let (mut has_left, mut entered) = (session.tracks[at].has_left, None);
     for message in messages {

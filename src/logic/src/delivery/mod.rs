@@ -14,7 +14,7 @@
 mod feed;
 mod pass_over;
 
-pub(crate) use feed::{drained, fed, feed, feed_failed, retry, unread_failed, unread_known};
+pub(crate) use feed::{Fed, drained, fed, feed, feed_failed, retry, unread_failed, unread_known};
 
 use crate::conn::ConnId;
 use crate::effect::{Effects, Order};

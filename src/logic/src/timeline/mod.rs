@@ -90,9 +90,9 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
     match (pending, found) {
         (
             Pending::Feed { session, conversation },
-            Found::Timeline(storage::Found::Feed { messages, more }),
+            Found::Timeline(storage::Found::Feed { messages, more, first }),
         ) => {
-            delivery::fed(turn, session, conversation, messages, more);
+            delivery::fed(turn, session, conversation, delivery::Fed { messages, more, first });
         }
         (Pending::Feed { session, .. }, _) => delivery::feed_failed(turn, session),
         (Pending::Typing(step), found) => typing::found(turn, reply_to, step, found),

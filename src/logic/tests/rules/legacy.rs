@@ -156,6 +156,36 @@ fn a_message_stored_during_a_welcome_is_delivered_once() {
 }
 
 #[test]
+fn a_welcome_does_not_wait_for_what_is_dropped_meanwhile() {
+    // At any step of the login; of a member, and of who has left.
+    for has_left in [false, true] {
+        for steps in 0..14 {
+            let mut t = harness();
+            let alice = t.login("alice");
+            let group = t.group(&[1, 2]);
+            for text in ["1", "2", "3"] {
+                t.get(alice, Harness::text(Target::Conversation(group), text));
+            }
+            let of = group.0 as usize - 1;
+            if has_left {
+                t.conversations[of].members.retain(|member| *member != UserId(2));
+                t.conversations[of].left.insert(UserId(2), Seq(3));
+            }
+            let bob = t.open_as(Dialect::Legacy);
+            t.ask_legacy(bob, Harness::login_command("bob"));
+            for _ in 0..steps {
+                let _ = t.store_one() || t.find_one();
+            }
+            t.conversations[of].joined.insert(UserId(2), Seq(3));
+            t.settle();
+            let seen = t.take(bob);
+            let is_welcome = |seen: &Seen| matches!(seen, Seen::Welcome(_));
+            assert!(seen.iter().any(is_welcome), "after {steps} steps, left: {has_left}: {seen:?}");
+        }
+    }
+}
+
+#[test]
 fn messages_the_kernel_took_are_not_missed_whenever_cursors_are_written() {
     // At any step of the login.
     for steps in 0..14 {

@@ -127,6 +127,23 @@ fn a_session_that_is_behind_does_not_get_its_own_messages() {
 }
 
 #[test]
+fn a_session_does_not_wait_for_what_was_dropped() {
+    let mut t = harness();
+    let (alice, bob) = (t.login("alice"), t.login("bob"));
+    for n in 1..=520 {
+        t.get(alice, Harness::text(TO_BOB, &n.to_string()));
+    }
+    assert_eq!(t.texts(bob).len(), 500);
+    // What bob lacks is dropped; all of it, so that nothing comes.
+    t.conversations[ALICE_BOB.0 as usize - 1].joined.insert(UserId(2), Seq(520));
+    t.input(ack(bob, 500));
+    t.settle();
+    assert_eq!(t.texts(bob), [""; 0]);
+    t.get(alice, Harness::text(TO_BOB, "521"));
+    assert_eq!(t.texts(bob), ["521"], "at once: bob is not behind any more");
+}
+
+#[test]
 fn an_overdue_message_is_answered_with_its_cid_and_still_delivered() {
     let mut t = harness();
     let (alice, bob) = (t.login("alice"), t.login("bob"));

@@ -283,6 +283,65 @@ impl ::search::Source for Slow {
 }
 
 #[test]
+fn dropped_months_are_gone_from_the_index() {
+    let t = Fixture::new();
+    for conversation in [FIRST, SECOND] {
+        t.timelines.join(conversation, ANNA);
+        // More than one transaction removes.
+        for n in 0..2_500 {
+            let other = if conversation == SECOND { "vanishing" } else { "" };
+            t.timelines.send(conversation, BEN, &format!("word{n} forgettable {other}"));
+        }
+    }
+    let mut follower = t.open("h");
+    catch_up(&mut follower);
+    assert!(t.contains("forgettable"));
+    assert_eq!(t.seqs(ANNA, "word2499"), [(2, 2_500), (1, 2_500)]);
+    t.timelines.drop_below(FIRST, Seq(2_499));
+    t.timelines.drop_below(SECOND, Seq(2_501));
+    assert!(t.contains("vanishing"));
+    assert_eq!(catch_up(&mut follower), 0, "nothing is read again");
+    assert!(!t.contains("vanishing"), "nothing of it is in the files");
+    assert_eq!(t.seqs(ANNA, "forgettable"), [(1, 2_500), (1, 2_499)]);
+    t.timelines.send(SECOND, BEN, "goes on");
+    assert_eq!(catch_up(&mut follower), 1);
+    assert_eq!(t.seqs(ANNA, "goes on"), [(2, 2_501)]);
+    // Also by a follower that was not there, with another history.
+    t.timelines.drop_below(FIRST, Seq(2_501));
+    drop(follower);
+    assert_eq!(catch_up(&mut t.open("another")), 0, "nothing is indexed anew");
+    assert_eq!(t.seqs(ANNA, "forgettable"), []);
+    assert!(!t.contains("forgettable"), "nothing of it is in the files");
+}
+
+#[test]
+fn a_large_month_is_removed_in_many_steps() {
+    let t = Fixture::new();
+    for conversation in [FIRST, SECOND] {
+        t.timelines.join(conversation, ANNA);
+    }
+    for n in 0..20_000 {
+        t.timelines.send(FIRST, BEN, &format!("forgettable {n}"));
+    }
+    t.timelines.send(SECOND, BEN, "kept");
+    let mut follower = t.open("h");
+    catch_up(&mut follower);
+    t.timelines.drop_below(FIRST, Seq(20_000));
+    // Something to index before and after it.
+    t.timelines.send(FIRST, BEN, "kept");
+    t.timelines.send(SECOND, BEN, "kept");
+    let (mut steps, mut indexed) = (0, 0);
+    while let Step::Worked { messages } = follower.step(SLICE).unwrap() {
+        steps += 1;
+        indexed += messages;
+    }
+    assert!(steps >= 20, "others wait for {steps} steps only");
+    assert_eq!(indexed, 2, "nothing is indexed twice");
+    assert_eq!(t.seqs(ANNA, "kept"), [(2, 2), (1, 20_001), (2, 1)]);
+    assert_eq!(t.seqs(ANNA, "forgettable"), [(1, 20_000)]);
+}
+
+#[test]
 fn another_history_is_indexed_anew_where_it_differs() {
     let t = Fixture::new();
     for (conversation, text) in [(FIRST, "kept"), (SECOND, "kept too"), (SECOND, "lost")] {

@@ -24,6 +24,9 @@ pub struct State {
     pub timelines: BTreeMap<ConversationId, Timeline>,
     appended: BTreeSet<ConversationId>,
     mark: u64,
+    /// Where timelines begin, and how often that has changed.
+    first: BTreeMap<ConversationId, Seq>,
+    dropped: u64,
     pub now: u64,
     pub is_away: bool,
     /// Pages with these entries fail.
@@ -66,6 +69,15 @@ impl Timelines {
         seq
     }
 
+    /// Drops what is below `first`.
+    pub fn drop_below(&self, conversation: ConversationId, first: Seq) {
+        let mut state = self.0.lock().unwrap();
+        let members = state.timelines.get_mut(&conversation).unwrap().members.values_mut();
+        members.for_each(|begin| *begin = first.max(*begin));
+        state.first.insert(conversation, first);
+        state.dropped += 1;
+    }
+
     /// Gives a message another text, without an entry that tells of it.
     pub fn rewrite(&self, conversation: ConversationId, seq: Seq, content: &str) {
         let mut state = self.0.lock().unwrap();
@@ -102,10 +114,14 @@ impl State {
     fn ends(&self, ids: impl Iterator<Item = ConversationId>) -> Vec<End> {
         let end = |conversation| End {
             conversation,
-            first: Seq(1),
+            first: self.first(conversation),
             last: Seq(self.timelines[&conversation].entries.len() as u64),
         };
         ids.map(end).collect()
+    }
+
+    fn first(&self, conversation: ConversationId) -> Seq {
+        self.first.get(&conversation).copied().unwrap_or(Seq(1))
     }
 
     fn timeline(&self, read: &timeline::Read) -> Found {
@@ -115,7 +131,8 @@ impl State {
         let found = match *read {
             timeline::Read::Feed { conversation, after, limit, .. } => {
                 let entries = &self.timelines[&conversation].entries;
-                let rest = entries.get(after.0 as usize..).unwrap_or_default();
+                let first = self.first(conversation);
+                let rest = entries.get(after.max(first.prev()).0 as usize..).unwrap_or_default();
                 let place = |entry: &Arc<Message>| (conversation, entry.seq);
                 let page = rest.iter().take(limit as usize);
                 if page.clone().any(|entry| self.damaged.contains(&place(entry))) {
@@ -123,7 +140,7 @@ impl State {
                 }
                 let shown = |entry| self.stale.get(&place(entry)).filter(|_| limit > 1).unwrap_or(entry);
                 let messages = page.map(|entry| Arc::clone(shown(entry))).collect();
-                timeline::Found::Feed { messages, more: rest.len() > limit as usize }
+                timeline::Found::Feed { messages, more: rest.len() > limit as usize, first }
             }
             timeline::Read::History {
                 user,
@@ -205,6 +222,7 @@ impl Source for Timelines {
                     ends: state.ends(ids.into_iter().filter(|_| is_known)),
                     extent: if is_known { Extent::All } else { Extent::Unknown },
                     mark: Mark(state.mark),
+                    dropped: state.dropped,
                     settled: UnixMillis(state.now),
                 };
                 Found::Search(search::Found::Appended(Box::new(appended)))

@@ -104,9 +104,9 @@ impl Storage {
             }
             StorageUrl::Sqlite(_) => None,
         };
-        let accept_weak_durability = self.accept_weak_durability;
-        let quotas = Quotas::default();
-        Ok(storage::Settings { url: self.url.clone(), password, trust, accept_weak_durability, quotas })
+        let Storage { accept_weak_durability, retention_months, .. } = *self;
+        let (url, quotas) = (self.url.clone(), Quotas::default());
+        Ok(storage::Settings { url, password, trust, accept_weak_durability, retention_months, quotas })
     }
 }
 

@@ -124,6 +124,8 @@ sections! {
         ca_file: Option<PathBuf> = None, file;
         /// Whether to accept a database server that may lose committed data when its machine fails.
         accept_weak_durability: bool = false, boolean;
+        /// How many whole months of messages are kept before the current month; 0: all.
+        retention_months: u32 = 0, integer(0..=1_200);
     }
     /// Search in messages.
     search: Search {

@@ -42,6 +42,7 @@ mod readers;
 mod reads;
 mod recipients;
 mod references;
+mod retention;
 mod rights;
 mod scrub;
 mod search;

@@ -15,6 +15,8 @@
 //! 9. what a search returns is what HISTORY shows at that moment, all that is indexed, and nobody finds what it may not
 //!    see.
 //!
+//! In some runs messages become so old that they are dropped; all of this holds for what is kept.
+//!
 //! `SIM_SEED=n cargo test -p chatserver --test simulation` replays one run; `SIM_RUNS=n` makes that many. `make
 //! test-long` makes many thousands.
 
@@ -53,12 +55,14 @@ fn the_promises_hold_under_random_faults() {
             Ok(counts) => {
                 all.crashes += counts.crashes;
                 all.answers += counts.answers;
+                all.dropped += counts.dropped;
             }
             Err(_) => panic!("run {seed} broke a promise; SIM_SEED={seed} replays it"),
         }
     }
     let is_whole = number("SIM_RUNS").is_none();
-    assert!(!is_whole || all.crashes > 0 && all.answers > 0, "crashes and searches are part of this");
+    let has_all = all.crashes > 0 && all.answers > 0 && all.dropped > 0;
+    assert!(!is_whole || has_all, "crashes, searches and dropped months are part of this");
 }
 
 /// What happened in runs.
@@ -67,6 +71,8 @@ struct Counts {
     crashes: u32,
     /// Answers to searches.
     answers: u32,
+    /// Conversations of which months were dropped.
+    dropped: usize,
 }
 
 /// Makes one run.
@@ -91,14 +97,21 @@ fn run(seed: u64) -> Counts {
     if dice.once_in(4) {
         world.begin_index();
     }
+    let agings = if dice.once_in(4) { 1 + dice.below(3) } else { 0 };
     world.bus.loses = dice.below(4) * dice.below(8);
     let steps = 300 + dice.below(900);
-    for _ in 0..steps {
+    let mut aged = 0;
+    for at in 0..steps {
         step(&mut world, &faults);
+        // Nobody sends again what is so old.
+        if aged < agings && at > steps * (aged + 1) / (agings + 2) && world.is_settled() {
+            aged += 1;
+            world.age();
+        }
     }
     settle(&mut world);
-    promises::check(&mut world);
-    Counts { crashes: world.crashes, answers: world.answers() }
+    let dropped = promises::check(&mut world);
+    Counts { crashes: world.crashes, answers: world.answers(), dropped }
 }
 
 /// How often each fault happens, from 0 (never) up.

@@ -16,6 +16,8 @@ use wire::{Change, ChangeKind, ConversationId, ConversationKind, Direction, Mess
 struct Timelines {
     messages: BTreeMap<ConversationId, Vec<Arc<Message>>>,
     members: BTreeMap<ConversationId, BTreeSet<UserId>>,
+    /// The first entry that is kept. Earlier ones are as they were when they became old.
+    kept: BTreeMap<ConversationId, Seq>,
     /// Messages that were edited or recalled, and the entries that tell of edits.
     other_texts: BTreeSet<(ConversationId, Seq)>,
 }
@@ -53,13 +55,26 @@ impl Timelines {
         views
     }
 
+    /// Reads a whole timeline.
+    fn read(&mut self, w: &mut World, conversation: ConversationId) {
+        let (stored, first) = w.timeline(conversation);
+        let past = w.past.get(&conversation).cloned().unwrap_or_default();
+        let mut entries: BTreeMap<Seq, Arc<Message>> =
+            past.range(..first).map(|(s, e)| (*s, Arc::clone(e))).collect();
+        entries.extend(stored.into_iter().map(|entry| (entry.seq, entry)));
+        assert!(entries.range(first..).next().is_none_or(|(seq, _)| *seq == first), "it begins at {first}");
+        self.messages.insert(conversation, entries.into_values().collect());
+        self.kept.insert(conversation, first);
+    }
+
     /// The view that a user has or had last.
     fn last_view(&self, conversation: ConversationId, user: UserId) -> Option<View> {
         self.views(conversation, user).pop()
     }
 }
 
-pub fn check(w: &mut World) {
+/// Returns of how many conversations months were dropped.
+pub fn check(w: &mut World) -> usize {
     let mut timelines = timelines(w);
     for entry in timelines.messages.values().flatten() {
         match entry.change() {
@@ -80,28 +95,29 @@ pub fn check(w: &mut World) {
     stored_once(w, &timelines);
     shown_to_all(w, &timelines);
     changed_for_all(w, &timelines);
-    unread::check(w, &timelines.messages);
-    refusals::check(w, &timelines.messages[&w.group]);
+    unread::check(w, &timelines.messages, &timelines.kept);
+    refusals::check(w, &timelines.messages[&w.group], &timelines.kept);
     only_own_results(w, &timelines);
     w.check_searches();
     for left_out in w.left_out() {
         let views = timelines.views(left_out.conversation, left_out.user);
         let view = views.iter().find(|view| view.contains(left_out.before));
-        if !view.expect("nothing is pushed outside of a view").contains(left_out.seq) {
+        let is_kept = left_out.seq >= timelines.kept[&left_out.conversation];
+        if !is_kept || !view.expect("nothing is pushed outside of a view").contains(left_out.seq) {
             continue;
         }
         let message = &timelines.messages[&left_out.conversation][left_out.seq.0 as usize - 1];
         let is_own = message.is_message() && message.from == left_out.user;
         assert!(is_own, "only own messages are left out: {left_out:?}");
     }
+    timelines.kept.values().filter(|first| **first > Seq(1)).count()
 }
 
 /// Reads every timeline from storage.
 fn timelines(w: &mut World) -> Timelines {
     let mut all = Timelines::default();
     // Also if nobody is a member any more.
-    let group = timeline(w, w.group);
-    all.messages.insert(w.group, group);
+    all.read(w, w.group);
     all.members.insert(w.group, BTreeSet::new());
     for user in w.users.clone() {
         let Found::Timeline(timeline::Found::Conversations { entries, more }) =
@@ -117,35 +133,13 @@ fn timelines(w: &mut World) -> Timelines {
         };
         assert!(!more);
         for entry in entries {
-            let messages = timeline(w, entry.conversation);
-            assert_eq!(
-                entry.last_seq.0,
-                messages.len() as u64,
-                "{:?} ends where it says",
-                entry.conversation
-            );
-            all.messages.insert(entry.conversation, messages);
+            all.read(w, entry.conversation);
+            let count = all.messages[&entry.conversation].len() as u64;
+            assert_eq!(entry.last_seq.0, count, "{:?} ends where it says", entry.conversation);
             all.members.entry(entry.conversation).or_default().insert(user);
         }
     }
     all
-}
-
-/// Reads a whole timeline.
-fn timeline(w: &mut World, conversation: ConversationId) -> Vec<Arc<Message>> {
-    let mut messages: Vec<Arc<Message>> = Vec::new();
-    loop {
-        let (member, limit, bytes) = (None, 17, 1 << 20);
-        let after = messages.last().map_or(Seq(0), |message| message.seq);
-        let read = timeline::Read::Feed { member, conversation, after, limit, bytes };
-        let Found::Timeline(timeline::Found::Feed { messages: page, more }) = w.read_now(&read.into()) else {
-            panic!("a timeline can be read")
-        };
-        messages.extend(page);
-        if !more {
-            return messages;
-        }
-    }
 }
 
 /// Every text is stored once, in its conversation and at the place its sender was told; each sender's in order.
@@ -226,6 +220,8 @@ fn changed_for_all(w: &mut World, timelines: &Timelines) {
                     true => begin,
                     false => device.first.get(conversation).copied().unwrap_or(Seq::MAX).max(begin),
                 };
+                // It may not have received all changes of what was dropped.
+                let first = first.max(timelines.kept[conversation]);
                 for (seq, shown) in device.messages.get(conversation).into_iter().flatten() {
                     if shown.is_message() && *seq >= first {
                         let of = (end_state(shown), end_state(&expected[seq]));
@@ -334,6 +330,7 @@ fn shown_to_all(w: &World, timelines: &Timelines) {
             } else {
                 device.first.get(conversation).map_or(view.last.0 + 1, |seq| seq.0.max(view.first.0))
             };
+            let first = first.max(timelines.kept[conversation].0);
             let wanted: BTreeSet<Seq> = (first..=view.last.0).map(Seq).collect();
             let got: BTreeSet<Seq> = shown.keys().copied().filter(|seq| seq.0 >= first).collect();
             let lacks: Vec<_> = wanted.difference(&got).collect();

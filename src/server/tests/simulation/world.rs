@@ -3,6 +3,7 @@
 //! is a step here, taken in any order; faults fall between any two of them.
 
 mod acts;
+mod months;
 mod network;
 mod search;
 
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use storage::{MemoryDisk, SqliteStore, Store, StoreError};
 use wire::message::server_cid;
-use wire::{ConversationId, UnixMillis, UserId};
+use wire::{ConversationId, Message, Seq, UnixMillis, UserId};
 
 /// 2026-11-29 23:59:00 UTC: most runs cross the end of a day, some that of a month.
 const BEGIN: u64 = 1_795_996_740_000;
@@ -58,7 +59,14 @@ pub struct World {
     generation: u32,
     boots: u64,
     texts: u32,
+    /// The entries that were made so old that they are dropped.
+    pub past: Past,
+    /// How often that was.
+    aged: u32,
 }
+
+/// Entries of timelines.
+pub type Past = BTreeMap<ConversationId, BTreeMap<Seq, Arc<Message>>>;
 
 fn open(conn: Connection, disk: &MemoryDisk, wall: &Arc<AtomicU64>, seed: u64) -> SqliteStore {
     let wall = Arc::clone(wall);
@@ -67,6 +75,7 @@ fn open(conn: Connection, disk: &MemoryDisk, wall: &Arc<AtomicU64>, seed: u64) -
     let clock = move || UnixMillis(wall.load(Ordering::Relaxed));
     SqliteStore::recover(conn, Box::new(disk.clone()), Box::new(clock), Box::new(random))
         .expect("recovery succeeds")
+        .with_retention(months::RETENTION_MONTHS)
 }
 
 impl World {
@@ -116,6 +125,8 @@ impl World {
             generation: 0,
             boots: 0,
             texts: 0,
+            past: Past::new(),
+            aged: 0,
             dice,
         };
         for name in 0..nodes {

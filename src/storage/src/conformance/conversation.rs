@@ -113,7 +113,7 @@ pub fn what_a_member_cleared_is_gone_for_it_alone(scenario: &mut Scenario<'_>) {
         let (after, limit, bytes) = (Seq(after), 50, 1 << 20);
         let read = timeline::Read::Feed { conversation: group, member: Some(user), after, limit, bytes };
         match scenario.read(read.into()) {
-            Found::Timeline(timeline::Found::Feed { messages, more: false }) => seqs(&messages),
+            Found::Timeline(timeline::Found::Feed { messages, more: false, .. }) => seqs(&messages),
             other => panic!("{other:?}"),
         }
     };

@@ -49,7 +49,7 @@ fn feed(
     let (member, after, bytes) = (Some(user), Seq(after), 1 << 20);
     let read = timeline::Read::Feed { conversation, member, after, limit, bytes };
     match scenario.read(read.into()) {
-        Found::Timeline(timeline::Found::Feed { messages, more }) => (messages, more),
+        Found::Timeline(timeline::Found::Feed { messages, more, .. }) => (messages, more),
         other => panic!("{other:?}"),
     }
 }

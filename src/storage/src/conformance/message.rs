@@ -42,13 +42,13 @@ pub fn timelines_have_no_gaps(scenario: &mut Scenario<'_>) {
             assert_eq!(back, all);
         }
         let feed = Read::Timeline(timeline::Read::Feed { conversation: group, member: None, after: Seq(100), limit: 50, bytes: 1 << 20 });
-        let Found::Timeline(timeline::Found::Feed { messages, more: true }) = scenario.read(feed) else { panic!() };
+        let Found::Timeline(timeline::Found::Feed { messages, more: true, .. }) = scenario.read(feed) else { panic!() };
         assert_eq!(seqs(&messages), (101..=150).collect::<Vec<_>>());
         let feed = Read::Timeline(timeline::Read::Feed { conversation: group, member: None, after: Seq(100), limit: 50, bytes: 16 });
-        let Found::Timeline(timeline::Found::Feed { messages, more: true }) = scenario.read(feed) else { panic!() };
+        let Found::Timeline(timeline::Found::Feed { messages, more: true, .. }) = scenario.read(feed) else { panic!() };
         assert!(messages.len() < 5 && messages[0].seq == Seq(101));
         let end = Read::Timeline(timeline::Read::Feed { conversation: group, member: None, after: Seq(expected - 1), limit: 50, bytes: 16 });
-        assert!(matches!(scenario.read(end), Found::Timeline(timeline::Found::Feed { messages, more: false }) if messages.is_empty()));
+        assert!(matches!(scenario.read(end), Found::Timeline(timeline::Found::Feed { messages, more: false, .. }) if messages.is_empty()));
     });
 }
 

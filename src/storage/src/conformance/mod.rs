@@ -18,6 +18,7 @@ mod presence;
 mod quota;
 mod readers;
 mod references;
+mod retention;
 mod scenario;
 mod search;
 mod session;
@@ -183,6 +184,16 @@ pub const CASES: &[(&str, Case)] = &[
     (
         "rows show the last message that a member sees",
         last_message::rows_show_the_last_message_that_a_member_sees,
+    ),
+    ("months that are not kept are dropped", retention::months_that_are_not_kept_are_dropped),
+    (
+        "what is sent while the clock is behind is kept",
+        retention::what_is_sent_while_the_clock_is_behind_is_kept,
+    ),
+    ("a drop that is interrupted is finished", retention::a_drop_that_is_interrupted_is_finished),
+    (
+        "counts equal a recount while months are dropped",
+        retention::counts_equal_a_recount_while_months_are_dropped,
     ),
     ("unread conversations are paged", timeline::unread_conversations_are_paged),
     (

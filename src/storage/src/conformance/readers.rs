@@ -24,6 +24,19 @@ fn readers(
     }
 }
 
+/// Why a message has no readers.
+pub fn no_readers(
+    scenario: &mut Scenario<'_>,
+    user: UserId,
+    conversation: ConversationId,
+    seq: u64,
+) -> NoReaders {
+    match scenario.read(ask(user, conversation, seq, Page { after: 0, limit: 50 })) {
+        Found::Timeline(timeline::Found::NoReaders(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn read_up_to(scenario: &mut Scenario<'_>, users: &[UserId], conversation: ConversationId, seq: Seq) {
     let step = CursorStep::Reach { delivered: seq, read: seq };
     let moves = users.iter().map(|&user| CursorMove { conversation, user, epoch: Epoch::NONE, step });

@@ -13,7 +13,7 @@ pub fn refer(sender: UserId, target: Target, cid: &str, references: References) 
     Write::Message(message::Write::Append(Append { references: Some(Box::new(references)), ..plain }))
 }
 
-fn answer(seq: u64) -> References {
+pub fn answer(seq: u64) -> References {
     References { reply_to: Some(Seq(seq)), mentions: Mentions::Nobody }
 }
 
@@ -30,7 +30,7 @@ fn essence(messages: &[Arc<Message>]) -> Vec<Message> {
     messages.iter().map(|message| Message { name: "".into(), ..(**message).clone() }).collect()
 }
 
-fn refused(written: &Written) -> BadReference {
+pub fn refused(written: &Written) -> BadReference {
     match written {
         Written::Denied(Denial::Reference(why)) => *why,
         other => panic!("{other:?}"),

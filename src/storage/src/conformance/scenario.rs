@@ -32,6 +32,10 @@ pub trait Fixture {
     fn cost(&mut self, read: &Read) -> u64;
     /// The same of a read that was answered before.
     fn cost_again(&mut self, read: &Read) -> u64;
+    /// Sets how many whole months are kept before the current one; 0: all.
+    fn set_retention(&mut self, months: u32);
+    /// Does so many slices of background work, if there are any.
+    fn housekeep_some(&mut self, slices: usize);
     /// Forgets the totals of direct conversations, as if their entries were older than these.
     fn forget_totals(&mut self);
 }
@@ -47,6 +51,12 @@ impl Scenario<'_> {
     pub fn on(fixture: &mut dyn Fixture) -> Scenario<'_> {
         fixture.set_time(BEGIN);
         Scenario { fixture, now: BEGIN, tickets: 0 }
+    }
+
+    /// On a store that has been used up to `now`.
+    pub fn on_at(fixture: &mut dyn Fixture, now: UnixMillis) -> Scenario<'_> {
+        fixture.set_time(now);
+        Scenario { fixture, now, tickets: 1 << 40 }
     }
 
     pub fn wait(&mut self, millis: u64) {

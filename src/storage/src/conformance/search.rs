@@ -29,6 +29,11 @@ fn appended(scenario: &mut Scenario<'_>, since: Mark) -> (Ends, Appended) {
     }
 }
 
+/// How often months have been dropped.
+pub fn dropped(scenario: &mut Scenario<'_>) -> u64 {
+    appended(scenario, Mark::default()).1.dropped
+}
+
 pub fn the_ends_of_all_timelines_are_listed(scenario: &mut Scenario<'_>) {
     let (anna, ben) = (scenario.user("anna"), scenario.user("ben"));
     let direct = scenario.say(anna, Target::User(ben), "1", "x").conversation;

@@ -64,7 +64,7 @@ fn counts(scenario: &mut Scenario<'_>, user: UserId, ranges: Vec<CountedRange>) 
 }
 
 /// The conversations of a user, all of whose counts must equal a recount, also in the view of a login.
-fn checked(scenario: &mut Scenario<'_>, user: UserId) -> Vec<ConversationSummary> {
+pub fn checked(scenario: &mut Scenario<'_>, user: UserId) -> Vec<ConversationSummary> {
     let (rows, more) = scenario.conversations(user, None, 50);
     assert!(!more);
     match scenario.read(Read::Session(session::Read::LoginView { user, with_last: false })) {
@@ -248,15 +248,15 @@ pub fn a_long_group_is_counted_to_a_lower_bound(scenario: &mut Scenario<'_>) {
 }
 
 /// Numbers that look random, the same in every run.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len() as u64) as usize]
     }
 }

@@ -219,6 +219,8 @@ impl Appender {
                     break;
                 }
                 Cause::NoTable if tries < TRIES => {
+                    // After days without a batch, that of the day in which cids were looked up is gone.
+                    self.clock = None;
                     // If this fails, so does the next attempt.
                     let _ = self.connection.with(schema::keep_tables);
                 }

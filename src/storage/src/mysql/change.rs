@@ -5,7 +5,7 @@
 //! lost transaction has ended. For a new group, the primary key of `sent` admits only one of the two transactions, so
 //! that the other fails and looks again.
 
-use super::connection::{Connection, NOW};
+use super::connection::{Connection, KEPT_FROM, NOW};
 use super::end::{END_COLUMNS, End};
 use super::entry_change;
 use super::failure::{Failure, Undone};
@@ -20,6 +20,7 @@ use super::usage::add_charge;
 use crate::account_usage::Charge;
 use crate::calendar;
 use crate::column::role_number;
+use crate::retention;
 use logic::contract::change;
 use logic::contract::entry::Actor;
 use logic::contract::group::{self, Write};
@@ -82,10 +83,12 @@ impl Change {
         commits: &mut dyn FnMut(),
     ) -> Result<Option<Written>, Undone> {
         let mut sql = conn.begin();
-        sql.statement(format_args!("SELECT {NOW}"));
+        sql.statement(format_args!("SELECT {NOW}, {KEPT_FROM}"));
         let answers = conn.ask(&sql)?;
-        let now = first(&answers[answers.len() - 1].rows)?.time(0)?;
-        let mut transaction = Transaction { conn, cache, now, commits };
+        let times = first(&answers[answers.len() - 1].rows)?;
+        let now = times.time(0)?;
+        let dated = retention::dated(now, times.month(1)?);
+        let mut transaction = Transaction { conn, cache, now, dated, commits };
         match &self.work {
             Work::Group(Write::Create { by, name, desc }) => {
                 self.create(&mut transaction, by, name, desc).map(Some)
@@ -121,7 +124,7 @@ impl Change {
             transaction.conn.roll_back()?;
             return Ok(Written::Denied(Denial::Quota(quota)));
         }
-        let (time, month) = (transaction.now, calendar::month_of(transaction.now));
+        let (time, month) = (transaction.dated, calendar::month_of(transaction.dated));
         let mut sql = Sql::new();
         sql.push("INSERT INTO conversation ")
             .push(
@@ -210,7 +213,7 @@ impl Change {
         }
         let mut end = End::read(conversation, first(&locked.rows)?, 1)?;
         let (last, version) = (end.last, end.version);
-        let stored = end.next(transaction.now);
+        let stored = end.next(transaction.dated);
         let members = transaction.members(&end)?;
         let members = match members.binary_search(&user) {
             Ok(_) => members,

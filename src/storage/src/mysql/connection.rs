@@ -45,6 +45,8 @@ pub struct Server {
     /// Whether to use a server that may lose acknowledged messages.
     pub accept_weak_durability: bool,
     pub quotas: Quotas,
+    /// How many whole months are kept before the current one; 0: all. `None`: housekeeping leaves that alone.
+    pub retention_months: Option<u32>,
     /// The database's clock, set by a test.
     #[cfg(test)]
     pub test_clock: Option<Arc<AtomicU64>>,
@@ -74,6 +76,9 @@ pub struct Connection {
 
 /// An SQL expression for the database's clock, Unix milliseconds: the moment at which the statement began.
 pub const NOW: &str = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
+
+/// The first month that is kept (see [`crate::retention`]).
+pub const KEPT_FROM: &str = "COALESCE((SELECT kept_from FROM retention WHERE one = 1), 0)";
 
 impl Connection {
     /// Connects and configures the session. `with_database`: selects the database, which must exist.

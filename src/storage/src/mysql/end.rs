@@ -49,7 +49,7 @@ impl End {
         })
     }
 
-    /// Assigns the next seq and time. The clock may go back, but no message is dated before the one before it, and a
+    /// Assigns the next seq and time, at or after `now`. The clock may go back, but no message is dated before the one before it, and a
     /// conversation never returns to a month that it has left.
     pub fn next(&mut self, now: UnixMillis) -> Stored {
         self.last = self.last.next();

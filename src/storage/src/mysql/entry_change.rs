@@ -180,7 +180,7 @@ fn statements(
             first_others = changed::first_others(transaction.conn, key)?;
         }
     }
-    let stored = locked.end.next(transaction.now);
+    let stored = locked.end.next(transaction.dated);
     let told = Place { seq: stored.seq, time: stored.time };
     let mut sql = Sql::new();
     match what {

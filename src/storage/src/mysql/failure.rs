@@ -29,7 +29,7 @@ pub enum Cause {
     Conflict,
     /// A key exists already.
     Duplicate,
-    /// A column exists already.
+    /// A column, or a key of a table, exists already.
     DuplicateColumn,
     /// The table of a month or a day does not exist yet.
     NoTable,
@@ -62,6 +62,7 @@ impl Cause {
 // The server's error numbers (MySQL Server Error Message Reference; MariaDB Error Codes).
 const ER_DUP_ENTRY: u16 = 1062;
 const ER_DUP_FIELDNAME: u16 = 1060;
+const ER_DUP_KEYNAME: u16 = 1061;
 const ER_BAD_DB: u16 = 1049;
 const ER_NO_SUCH_TABLE: u16 = 1146;
 const ER_SERVER_SHUTDOWN: u16 = 1053;
@@ -146,7 +147,7 @@ fn is_time_limit(error: &io::Error) -> bool {
 fn cause_of(code: u16) -> Cause {
     match code {
         ER_DUP_ENTRY => Cause::Duplicate,
-        ER_DUP_FIELDNAME => Cause::DuplicateColumn,
+        ER_DUP_FIELDNAME | ER_DUP_KEYNAME => Cause::DuplicateColumn,
         ER_LOCK_WAIT_TIMEOUT | ER_LOCK_DEADLOCK | ER_CHECKREAD => Cause::Conflict,
         ER_NO_SUCH_TABLE => Cause::NoTable,
         ER_BAD_DB => Cause::NoDatabase,

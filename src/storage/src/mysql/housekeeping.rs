@@ -2,21 +2,23 @@
 
 use super::failure::Cause;
 use super::reconnect::{AutoConnection, IDLE};
-use super::{claim, schema, token};
+use super::{claim, retention, schema, token};
 use runtime::worker::Control;
 use std::time::{Duration, Instant};
 
-/// The pause between two rounds of housekeeping, and after a failed one.
+/// The pause between two rounds of housekeeping, and between two looks at what is not kept any more.
 const HOUSE_EVERY: Duration = Duration::from_secs(60);
 
+/// The pause after a failed round.
 const HOUSE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Expired tokens or sessions deleted at once.
 const PRUNE_MAX: u64 = 500;
 
-/// Creates tables ahead of time, drops outdated ones, deletes expired tokens and sessions.
-pub fn housekeep(mut connection: AutoConnection, control: Control) {
-    let mut due = Instant::now();
+/// Creates tables ahead of time, drops outdated ones, deletes expired tokens and sessions, and drops the months that are
+/// not kept any more.
+pub fn housekeep(mut connection: AutoConnection, retention_months: Option<u32>, control: Control) {
+    let (mut due, mut retention_due) = (Instant::now(), Instant::now());
     while !control.is_stopping() {
         if Instant::now() >= due {
             let kept = connection.with(|conn| {
@@ -30,6 +32,19 @@ pub fn housekeep(mut connection: AutoConnection, control: Control) {
                 && failure.cause != Cause::Lost
             {
                 log::error!("housekeeping failed and will be tried again: {failure}");
+            }
+        }
+        // What keeps old months from being dropped must not keep tables from being created.
+        if let Some(months) = retention_months
+            && Instant::now() >= retention_due
+        {
+            let kept = connection.with(|conn| retention::keep(conn, months, || !control.is_stopping()));
+            let is_lost = kept.as_ref().is_err_and(|failure| failure.cause == Cause::Lost);
+            retention_due = Instant::now() + if is_lost { HOUSE_AGAIN } else { HOUSE_EVERY };
+            if let Err(failure) = kept
+                && !is_lost
+            {
+                log::error!("old months are not dropped, which is tried again in a minute: {failure}");
             }
         }
         connection.keep_alive();

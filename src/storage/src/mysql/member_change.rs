@@ -151,7 +151,7 @@ fn commit(transaction: &mut Transaction<'_>, mut locked: Locked, change: &Change
     let (by, conversation) = (&change.by, change.conversation);
     let version = locked.end.version;
     let members = transaction.members(&locked.end)?;
-    let stored = locked.end.next(transaction.now);
+    let stored = locked.end.next(transaction.dated);
     let mut sql = Sql::new();
     match change.what {
         What::Leave => {

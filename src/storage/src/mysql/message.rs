@@ -9,7 +9,7 @@
 //! Everything that decides whether a message may be stored is read after the locks are taken, so of concurrent changes
 //! the first to commit wins. A conversation that another transaction has locked is left for the next batch.
 
-use super::connection::{Connection, NOW};
+use super::connection::{Connection, KEPT_FROM, NOW};
 use super::end::{self, END_COLUMNS, End};
 use super::failure::{Failure, Undone};
 use super::fence::{self, InForce};
@@ -23,6 +23,7 @@ use super::sql::{CASE_MAX, Sql};
 use super::totals;
 use crate::calendar::{self, Month};
 use crate::listing::Listed;
+use crate::retention;
 use foldhash::{HashMap, HashMapExt};
 use logic::contract::message::{Append, BadReference, Stored};
 use logic::contract::{Denial, Epoch, Fence, Ticket, TokenHash, Written, message};
@@ -97,7 +98,7 @@ impl Plan {
         let fenced: Vec<_> = entries.iter().filter(is_fenced).map(|entry| entry.append.sender).collect();
         let tokens: Vec<&TokenHash> = entries.iter().filter_map(|entry| entry.token.as_ref()).collect();
         let mut in_force;
-        let (locked, found, now) = loop {
+        let (locked, found, now, dated) = loop {
             let days = sent::days(match *clock {
                 Some(time) => time,
                 None => conn.now()?,
@@ -110,7 +111,7 @@ impl Plan {
             .set(&conversations)
                 .push(" ORDER BY id FOR UPDATE SKIP LOCKED")
                 .end()
-                .statement(format_args!("SELECT {NOW}"));
+                .statement(format_args!("SELECT {NOW}, {KEPT_FROM}"));
             let cids = entries.iter().map(|entry| (entry.append.sender, &*entry.append.cid));
             sent::ask(&mut sql, days, cids);
             if !fenced.is_empty() {
@@ -126,10 +127,12 @@ impl Plan {
             let (sessions, known) = fences.split_at(usize::from(!fenced.is_empty()));
             in_force = InForce::of(sessions.first().map_or(&[], |answer| &answer.rows[..]))?;
             in_force.add_tokens(known.first().map_or(&[], |answer| &answer.rows[..]))?;
-            let now = first(&time.rows)?.time(0)?;
+            let time = first(&time.rows)?;
+            let now = time.time(0)?;
+            let dated = retention::dated(now, time.month(1)?);
             *clock = Some(now);
             if days[0] == calendar::day_of(now) {
-                break (locked_ends(&locked.rows, cache)?, sent::found(&sent.rows)?, now);
+                break (locked_ends(&locked.rows, cache)?, sent::found(&sent.rows)?, now, dated);
             }
             // The first batch of a day looked at the tables of the day before: repeat with today's.
             conn.roll_back()?;
@@ -173,7 +176,7 @@ impl Plan {
                     {
                         Verdict::BadReference(why)
                     } else {
-                        let place = end.next(now);
+                        let place = end.next(dated);
                         end.added.message(sender, entry.append.references.as_deref());
                         of_batch.insert((sender, cid), place);
                         plan.new.push((number, place));

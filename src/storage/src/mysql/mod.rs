@@ -48,6 +48,7 @@ mod readers;
 mod reconnect;
 mod record;
 mod references;
+mod retention;
 mod router;
 mod schema;
 mod search;

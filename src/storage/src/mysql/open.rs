@@ -45,6 +45,7 @@ impl Mysql {
             trust: settings.trust.clone(),
             accept_weak_durability: settings.accept_weak_durability,
             quotas: settings.quotas,
+            retention_months: Some(settings.retention_months),
             #[cfg(test)]
             test_clock: None,
         })

@@ -51,6 +51,7 @@ pub fn after(
 ) -> Result<Page, Failure> {
     let mut page = Page::default();
     let Some(outline) = Outline::read(conn, wanted)? else { return Ok(page) };
+    page.first = outline.unseen.next();
     let mut after = after.max(outline.unseen);
     // The last segment that begins at or below the first message wanted; if there is none, the oldest that is kept.
     let from = outline.segments.iter().rposition(|segment| segment.first <= after.next()).unwrap_or(0);
@@ -117,10 +118,12 @@ impl Outline {
     fn read(conn: &mut Connection, wanted: Wanted) -> Result<Option<Outline>, Failure> {
         let Wanted { conversation, member, .. } = wanted;
         let mut sql = Sql::new();
-        sql.statement(format_args!("SELECT kind, has_changes FROM conversation WHERE id = {conversation}"))
-            .statement(format_args!(
-                "SELECT month, first_seq FROM segment WHERE conversation_id = {conversation} ORDER BY month"
-            ));
+        sql.statement(format_args!(
+            "SELECT kind, has_changes, GREATEST(first_seq - 1, 0) FROM conversation WHERE id = {conversation}"
+        ))
+        .statement(format_args!(
+            "SELECT month, first_seq FROM segment WHERE conversation_id = {conversation} ORDER BY month"
+        ));
         if let Some(user) = member {
             sql.statement(format_args!(
                 "SELECT GREATEST(joined_seq, cleared_seq), NULL FROM member \
@@ -141,6 +144,8 @@ impl Outline {
         let Some(kind) = kind.rows.first() else { return Ok(None) };
         let segment = |row: &Record| Ok(Segment { month: row.month(0)?, first: row.seq(1)? });
         let segments = segments.rows.iter().map(segment).collect::<Result<_, Failure>>()?;
+        // What was dropped is seen by nobody.
+        let unseen = unseen.max(kind.seq(2)?);
         let (kind, has_changes) = (kind.kind(0)?, kind.number(1)? != 0);
         Ok(Some(Outline { wanted, kind, has_changes, segments, unseen, upto }))
     }

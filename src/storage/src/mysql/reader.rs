@@ -46,6 +46,8 @@ impl Reader for MysqlReader {
                     self.is_failing = false;
                     return found;
                 }
+                // A month was dropped while the read was under way.
+                Err(failure) if tries < TRIES && failure.cause == Cause::NoTable => {}
                 // The connection may have been lost while it was idle.
                 Err(failure)
                     if tries < TRIES && failure.cause == Cause::Lost && self.connection.due().is_none() => {}

@@ -1,6 +1,6 @@
 //! The schema: numbered migrations, and tables for each month and day.
 
-use super::connection::{Connection, SCHEMA_WAIT_S};
+use super::connection::{Connection, KEPT_FROM, SCHEMA_WAIT_S};
 use super::deployment;
 use super::failure::{Cause, Failure};
 use super::record::first;
@@ -10,6 +10,7 @@ use crate::error::StoreError;
 use crate::layout::{Layout, VERSION_TABLE};
 use crate::machine::system_random;
 use crate::peers::node_of;
+use crate::retention;
 use logic::contract::node::SILENT_MS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
@@ -277,13 +278,24 @@ impl Tables {
     }
 }
 
+/// The months before `kept_from` that have a table.
+pub fn months_before(conn: &mut Connection, kept_from: Month) -> Result<Vec<Month>, Failure> {
+    Ok(Tables::load(conn)?.months.range(..kept_from).copied().collect())
+}
+
 /// Creates the missing tables of this month and the next two, of yesterday, today and the next two days, and drops
 /// those of earlier days. No transaction can still be using these, as transactions end within seconds.
 pub fn keep_tables(conn: &mut Connection) -> Result<(), Failure> {
+    let mut sql = Sql::new();
+    sql.statement(format_args!("SELECT {KEPT_FROM}"));
+    let kept_from = first(&conn.rows(&sql)?)?.month(0)?;
     let now = conn.now()?;
     let tables = Tables::load(conn)?;
     let mut sql = Sql::new();
-    for month in months_from(now).into_iter().filter(|month| !tables.months.contains(month)) {
+    // While the clock is behind, entries are dated by the first month that is kept.
+    let dated = months_from(retention::dated(now, kept_from));
+    let months: BTreeSet<Month> = months_from(now).into_iter().chain(dated).collect();
+    for month in months.difference(&tables.months) {
         sql.statement(format_args!(
             "CREATE TABLE IF NOT EXISTS message_{month:06} (conversation_id INT NOT NULL, seq BIGINT NOT NULL, \
              sender_id INT NOT NULL, cid VARBINARY(64) NOT NULL, type VARCHAR(32) NOT NULL, content TEXT NOT NULL, \

@@ -3,6 +3,7 @@
 use super::connection::Connection;
 use super::failure::Failure;
 use super::record::{Record, undamaged};
+use super::retention;
 use super::sql::Sql;
 use logic::contract::search::{Appended, End, Extent, Found, Mark, Read};
 use wire::{ConversationId, UnixMillis};
@@ -36,8 +37,10 @@ fn appended(conn: &mut Connection, since: Mark) -> Result<Appended, Failure> {
     let now = conn.now()?;
     let settled = UnixMillis(now.0.saturating_sub(OVERLAP_MS));
     let settled_mark = Mark(settled.0);
+    let dropped = retention::rounds(conn)?;
     if since == Mark::default() {
-        return Ok(Appended { ends: Vec::new(), extent: Extent::Unknown, mark: settled_mark, settled });
+        let (extent, mark) = (Extent::Unknown, settled_mark);
+        return Ok(Appended { ends: Vec::new(), extent, mark, dropped, settled });
     }
     let limit = APPENDED_MAX + 1;
     let mut sql = Sql::new();
@@ -67,5 +70,5 @@ fn appended(conn: &mut Connection, since: Mark) -> Result<Appended, Failure> {
         None if more => (Extent::Unknown, settled_mark),
         None => (Extent::All, settled_mark),
     };
-    Ok(Appended { ends: undamaged(rows, end)?, extent, mark: Mark(mark.0.max(1)), settled })
+    Ok(Appended { ends: undamaged(rows, end)?, extent, mark: Mark(mark.0.max(1)), dropped, settled })
 }

@@ -92,10 +92,10 @@ impl Threads {
             move |inbox| reader.serve(inbox)
         });
         let readers = ReadThreads::start(clock_start, readers.collect())?;
-        let connection = connection(Purpose::Writing);
+        let (connection, months) = (connection(Purpose::Writing), target.retention_months);
         let housekeeping =
-            Worker::spawn(Role::Housekeeping, "housekeeping", Arc::new(Bell::new()), |control| {
-                housekeep(connection, control);
+            Worker::spawn(Role::Housekeeping, "housekeeping", Arc::new(Bell::new()), move |control| {
+                housekeep(connection, months, control);
             })?;
         let appenders = running;
         Ok(Threads { writes, router, appenders, writer, readers, housekeeping, membership: None, counters })

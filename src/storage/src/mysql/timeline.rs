@@ -60,7 +60,7 @@ pub fn read(conn: &mut Connection, headers: &HeaderCache, read: &Read) -> Result
             let reader = member;
             let wanted = Wanted { conversation, member, reader, as_they_are: true, with_changes: true };
             let page = pages::after(conn, wanted, after, limit.max(1) as usize, is_fed(bytes))?;
-            Found::Feed { messages: page.messages, more: page.more }
+            Found::Feed { messages: page.messages, more: page.more, first: page.first }
         }
         Read::History { user, conversation, direction, limit, with_changes } => {
             match overview(conn, user, conversation)? {
@@ -374,7 +374,8 @@ fn count(
     let question = |wanted: &CountedRange| {
         let found = found.iter().find(|found| found.conversation == wanted.conversation)?;
         // Never beyond the end, where entries may be stored at any moment.
-        let range = Range { after: wanted.after, last: wanted.last.min(found.last) };
+        let after = wanted.after.max(found.first.prev());
+        let range = Range { after, last: wanted.last.min(found.last) };
         Question::of(found.conversation, found.kind, user, found.peer, range, found.has_changes)
     };
     let questions: Vec<_> = ranges.iter().map(question).collect();

@@ -22,6 +22,8 @@ pub struct Transaction<'a> {
     pub conn: &'a mut Connection,
     pub cache: &'a mut MemberCache,
     pub now: UnixMillis,
+    /// The earliest time of its entry.
+    pub dated: UnixMillis,
     /// Called before it may be committed.
     pub commits: &'a mut dyn FnMut(),
 }

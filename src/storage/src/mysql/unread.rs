@@ -131,16 +131,33 @@ impl Outline {
         }
         load(conn, &segments, &mut plans)?;
         recalled_blocks(conn, &mut plans)?;
+        let lacking = plans.iter().filter(|plan| lacks(plan, &segments));
+        let lacking: Vec<ConversationId> = lacking.map(|plan| plan.question.conversation).collect();
+        let first = if lacking.is_empty() { BTreeMap::new() } else { first_kept(conn, &lacking)? };
         let count = |plan: Plan<'_>| {
             if lacks(&&plan, &segments) {
-                // Not kept: it may be restored.
-                fault::report(&format!("the conversation {} has no segments", plan.question.conversation));
+                let Question { conversation, range, .. } = plan.question;
+                // Unless all of it was dropped since the question was made. Not kept: it may be restored.
+                if first.get(conversation).is_none_or(|first| range.last >= *first) {
+                    fault::report(&format!("the conversation {conversation} has no segments"));
+                }
                 return UnreadCount::default();
             }
             plan.count(cache)
         };
         Ok(plans.into_iter().map(count).collect())
     }
+}
+
+/// Where conversations begin now.
+fn first_kept(
+    conn: &mut Connection,
+    conversations: &[ConversationId],
+) -> Result<BTreeMap<ConversationId, Seq>, Failure> {
+    let mut sql = Sql::new();
+    sql.push("SELECT id, first_seq FROM conversation WHERE id IN ").set(conversations).end();
+    let rows = conn.rows(&sql)?;
+    Ok(undamaged(&rows, |row| Ok((row.conversation(0)?, row.seq(1)?)))?.into_iter().collect())
 }
 
 fn ask_segments(sql: &mut Sql, conversations: &[ConversationId]) {

@@ -106,12 +106,6 @@ pub fn scrub(conn: &Connection, conversation: ConversationId, seq: Seq) -> rusql
     Ok(())
 }
 
-/// Whether a timeline has entries that were changed.
-pub fn has_changes(conn: &Connection, conversation: ConversationId) -> rusqlite::Result<bool> {
-    let mut select = conn.prepare_cached("SELECT has_changes FROM conversation WHERE id = ?1")?;
-    Ok(select.query_row([conversation.0], |row| row.get(0)).optional()?.unwrap_or(false))
-}
-
 /// Marks the reader's own reactions in a page.
 pub fn mark_own(
     conn: &Connection,

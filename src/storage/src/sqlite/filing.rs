@@ -17,6 +17,7 @@ use super::chains::Chains;
 use super::codec::{self, PAGE_HEADER, begin_page, end_page};
 use super::column;
 use super::connection::PAGE_SIZE;
+use super::dropper::first_kept;
 use super::entry;
 use super::listing::{listed_of, relist};
 use super::pages;
@@ -336,8 +337,11 @@ impl<'a> PageWriter<'a> {
             )));
         };
         if filed >= last {
-            // After a crash. What the row claims is checked, because what is skipped here is dropped from the journal.
-            if pages::is_stored(self.conn, conversation, last)? {
+            // After a crash. What the row claims is checked, because what is skipped here is dropped from the journal; unless
+            // its month was dropped.
+            let first_kept = first_kept(self.conn, conversation).at("conversation", id);
+            let is_dropped = fault::tolerate(first_kept)?.is_some_and(|first| last < first);
+            if is_dropped || pages::is_stored(self.conn, conversation, last)? {
                 return Ok(slots.len());
             }
             fault::report(&format!(

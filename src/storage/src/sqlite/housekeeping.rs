@@ -22,7 +22,8 @@ impl SqliteStore {
             self.bound_log()?;
             // A new run is left to grow: filing a few messages from each of many conversations costs a page for each
             // conversation.
-            return Ok(self.filing.is_some() || self.run.len() == 0 || self.scrubber.is_busy());
+            let is_waited_for = self.scrubber.is_busy() || self.dropper.is_busy();
+            return Ok(self.filing.is_some() || self.run.len() == 0 || is_waited_for);
         }
         let now = (self.clock)();
         if self.maintained_hour != Some(now.0 / HOUR_MS) {
@@ -33,7 +34,17 @@ impl SqliteStore {
                 None => self.maintained_hour = Some(now.0 / HOUR_MS),
             }
         }
+        // What is waited for comes first.
+        if self.run.is_full() {
+            self.begin_filing()?;
+            return Ok(true);
+        }
+        // A recalled text is gone within a minute, also while months are dropped. A scrub ends; and nothing is dropped
+        // while it clears the log, which then has the texts of no month that it does not know.
         if let Some(more) = self.scrub_slice(now)? {
+            return Ok(more);
+        }
+        if let Some(more) = self.drop_slice()? {
             return Ok(more);
         }
         if self.run.len() > 0 {
@@ -62,6 +73,7 @@ impl SqliteStore {
         if self.prune_sessions(now, PRUNE_MAX)? == PRUNE_MAX as usize {
             return Ok(true);
         }
+        self.look_at_retention(now)?;
         self.maintained_hour = Some(now.0 / HOUR_MS);
         Ok(false)
     }

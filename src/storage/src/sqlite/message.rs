@@ -97,7 +97,7 @@ impl SqliteStore {
             }
         }
         let Next { seq, month, time } =
-            head.advance(batch.now, batch.month).at("conversation", conversation)?;
+            head.advance(batch.dated, batch.month).at("conversation", conversation)?;
         let (kind, members) = (head.kind, Arc::clone(&head.members));
         if !head.listed.holds(time) {
             head.listed = Listed::after(time, members.len());

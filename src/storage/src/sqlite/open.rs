@@ -4,6 +4,7 @@ use super::append_cache::AppendCache;
 use super::checkpoint::{self, Checkpointer};
 use super::column;
 use super::connection::{PAGE_SIZE, configure};
+use super::dropper::{self, Dropper};
 use super::entry;
 use super::identity::{APPLICATION_ID, Place};
 use super::journal::{Disk, Files, Journal};
@@ -97,6 +98,7 @@ impl SqliteStore {
         sent.load(&conn, &tables)?;
         let mut run = Run::default();
         let journal = load_journal(&conn, disk, &mut run, &mut sent, calendar::day_of(now))?;
+        let kept_from = fault::tolerate(dropper::load(&conn))?.map_or(0, |row| row.kept_from);
         let mut store = SqliteStore {
             conn,
             clock,
@@ -115,6 +117,8 @@ impl SqliteStore {
             sync: Sync::Now,
             quotas: Quotas::default(),
             scrubber: Scrubber::default(),
+            dropper: Dropper::default(),
+            kept_from,
             maintained_hour: None,
             file: None,
         };

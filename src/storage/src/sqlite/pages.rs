@@ -3,6 +3,7 @@
 use super::changed;
 use super::codec::{Bytes, Entry, open_page};
 use super::column;
+use super::dropper::{first_kept, leave_out_dropped};
 use super::name_cache::NameCache;
 use super::run::{SEQ_MAX, parts, place};
 use super::view::View;
@@ -53,7 +54,10 @@ impl Wanted {
         if self.with_changes { limit + 1 } else { usize::MAX }
     }
 
-    fn mark_own(&self, conn: &Connection, page: &mut Page) -> Result<(), StoreError> {
+    fn finish(&self, conn: &Connection, page: &mut Page) -> Result<(), StoreError> {
+        if self.has_changes {
+            leave_out_dropped(conn, self.conversation, &mut page.messages)?;
+        }
         match self.reader {
             Some(reader) => changed::mark_own(conn, self.conversation, reader, &mut page.messages),
             None => Ok(()),
@@ -146,7 +150,7 @@ pub fn after(
             message(conn, names, conversation, tail_message.seq, entry)?.map_err(StoreError::Fault)?;
         let _ = page.take(wanted.as_it_is(conn, &mut overlay, message)?, limit, &mut enough);
     }
-    wanted.mark_own(conn, &mut page)?;
+    wanted.finish(conn, &mut page)?;
     Ok(page)
 }
 
@@ -210,7 +214,7 @@ pub fn before(
             }
         })?;
     }
-    wanted.mark_own(conn, &mut page)?;
+    wanted.finish(conn, &mut page)?;
     Ok(page)
 }
 
@@ -317,9 +321,11 @@ pub fn stored_after(
             segment.month
         );
         let bounds = [Seq(0), Seq(after.next().0.min(SEQ_MAX)), Seq(SEQ_MAX)];
-        let mut select = conn.prepare_cached(&sql)?;
+        let Some(mut select) = segment.present(conn, conversation, conn.prepare_cached(&sql))? else {
+            continue;
+        };
         let mut rows = select.query(bounds.map(|seq| place(conversation, seq) as i64))?;
-        while let Some(row) = rows.next()? {
+        while let Some(row) = segment.present(conn, conversation, rows.next())?.flatten() {
             let (mut seq, entries) = match page(row) {
                 Ok(page) => page,
                 Err(error) => {
@@ -332,7 +338,8 @@ pub fn stored_after(
                     continue;
                 }
             };
-            if seq > expected {
+            // What was dropped since the segments were read is not missing.
+            if seq > expected && seq > first_kept(conn, conversation)? {
                 let missing = missing(segment.month, conversation, expected, "not there");
                 if each(Stored::Missing(missing))?.is_break() {
                     return Ok(());
@@ -365,9 +372,11 @@ fn stored_before(
             segment.month
         );
         let bounds = [Seq(0), Seq(before.prev().0.min(SEQ_MAX))];
-        let mut select = conn.prepare_cached(&sql)?;
+        let Some(mut select) = segment.present(conn, conversation, conn.prepare_cached(&sql))? else {
+            continue;
+        };
         let mut rows = select.query(bounds.map(|seq| place(conversation, seq) as i64))?;
-        while let Some(row) = rows.next()? {
+        while let Some(row) = segment.present(conn, conversation, rows.next())?.flatten() {
             let (first, entries) = match page(row) {
                 Ok(page) => page,
                 Err(error) => {
@@ -380,7 +389,9 @@ fn stored_before(
                 }
             };
             let end = Seq(first.0 + entries.len() as u64);
-            if let Some(above) = above.filter(|above| *above > end) {
+            if let Some(above) = above.filter(|above| *above > end)
+                && above > first_kept(conn, conversation)?
+            {
                 let missing =
                     missing(segment.month, conversation, end, format_args!("not there, up to {above}"));
                 if each(Stored::Missing(missing))?.is_break() {
@@ -429,6 +440,26 @@ fn page_seq(row: &Row<'_>) -> rusqlite::Result<Seq> {
 struct Segment {
     month: Month,
     first: Seq,
+}
+
+impl Segment {
+    /// `None`: the month's table is gone, because the month was dropped since the segments were read.
+    fn present<T>(
+        &self,
+        conn: &Connection,
+        conversation: ConversationId,
+        found: rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        match found {
+            Err(error)
+                if error.to_string().contains("no such table")
+                    && first_kept(conn, conversation)? > self.first =>
+            {
+                Ok(None)
+            }
+            found => found.map(Some),
+        }
+    }
 }
 
 fn segments(conn: &Connection, conversation: ConversationId) -> rusqlite::Result<Vec<Segment>> {

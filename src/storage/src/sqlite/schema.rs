@@ -161,6 +161,16 @@ impl Tables {
         Ok(latest)
     }
 
+    /// The months before `kept_from` that have a table.
+    pub fn months_before(&self, kept_from: Month) -> impl Iterator<Item = Month> {
+        self.months.range(..kept_from).copied()
+    }
+
+    /// The table of a month was dropped.
+    pub fn forget_month(&mut self, month: Month) {
+        self.months.remove(&month);
+    }
+
     /// A day whose table is outdated, as two later days have begun.
     pub fn outlived_day(&self, now: UnixMillis) -> Option<Day> {
         let today = calendar::day_of(now);

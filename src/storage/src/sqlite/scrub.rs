@@ -116,7 +116,8 @@ impl SqliteStore {
         Ok(())
     }
 
-    fn end_slice(&mut self, done: Result<(), StoreError>) -> Result<(), StoreError> {
+    /// Commits a slice, or undoes it.
+    pub(super) fn end_slice(&mut self, done: Result<(), StoreError>) -> Result<(), StoreError> {
         match done.and_then(|()| Ok(self.conn.prepare_cached("COMMIT")?.execute([]).map(drop)?)) {
             Ok(()) => self.bound_log(),
             Err(error) => {

@@ -61,9 +61,9 @@ impl Scrubber {
         self.since.map(|_| pause)
     }
 
-    /// A batch of writes begins.
-    pub fn begin_turn(&mut self, now: UnixMillis) {
-        self.turn = if self.is_due(now) { Turn::Due } else { Turn::Over };
+    /// A batch of writes begins. `is_due`: whether slices should precede the next one.
+    pub fn begin_turn(&mut self, is_due: bool) {
+        self.turn = if is_due { Turn::Due } else { Turn::Over };
     }
 
     /// Whether a slice should precede the next batch.

@@ -1,6 +1,7 @@
 //! What the index of SEARCH reads.
 
 use super::column::{seq, undamaged};
+use super::dropper::rounds;
 use super::view::View;
 use crate::error::StoreError;
 use crate::fault::At;
@@ -32,7 +33,8 @@ impl View<'_> {
         let (conversations, mark) = self.resident.appended(since);
         let extent = if conversations.is_some() { Extent::All } else { Extent::Unknown };
         let ends = self.ends_of(&conversations.unwrap_or_default())?;
-        Ok(Appended { ends, extent, mark, settled })
+        let dropped = rounds(self.conn).at("retention", "one")?;
+        Ok(Appended { ends, extent, mark, dropped, settled })
     }
 
     fn ends_of(&self, conversations: &[ConversationId]) -> Result<Vec<End>, StoreError> {

@@ -2,6 +2,7 @@
 
 use super::append_cache::AppendCache;
 use super::checkpoint::Checkpointer;
+use super::dropper::Dropper;
 use super::filing::Filing;
 use super::journal::Journal;
 use super::lock::ProcessLock;
@@ -46,6 +47,9 @@ pub struct SqliteStore {
     pub(super) sync: Sync,
     pub(super) quotas: Quotas,
     pub(super) scrubber: Scrubber,
+    pub(super) dropper: Dropper,
+    /// Months before this one are dropped, or are being dropped.
+    pub(super) kept_from: Month,
     /// The hour of the last maintenance, counted from the epoch.
     pub(super) maintained_hour: Option<u64>,
     pub(super) file: Option<DataFile>,
@@ -71,6 +75,8 @@ pub(super) enum Sync {
 /// State shared by the writes of one batch.
 pub(super) struct Batch {
     pub(super) now: UnixMillis,
+    /// The earliest time of its entries, and the month of that.
+    pub(super) dated: UnixMillis,
     pub(super) month: Month,
     pub(super) today: Day,
 }

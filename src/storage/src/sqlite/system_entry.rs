@@ -23,7 +23,7 @@ impl SqliteStore {
         let head = self.cache.get(&self.conn, &self.resident, conversation)?;
         let absent = || StoreError::Fault("the conversation does not exist".to_owned());
         head.ok_or_else(absent)
-            .and_then(|head| head.advance(batch.now, batch.month))
+            .and_then(|head| head.advance(batch.dated, batch.month))
             .at("conversation", conversation)
     }
 

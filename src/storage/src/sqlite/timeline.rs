@@ -1,6 +1,5 @@
 //! Timelines as their members see them: what is on disk, overlaid with the resident tail.
 
-use super::changed;
 use super::column::{self, seq};
 use super::former::{self, Former};
 use super::pages::{self, Damage, Wanted};
@@ -125,20 +124,16 @@ impl View<'_> {
                     Some(user) => {
                         self.seen_by(conversation, user).at("member", key_of(conversation, user))?
                     }
-                    None => {
-                        let has_changes = changed::has_changes(self.conn, conversation);
-                        let has_changes = has_changes.at("conversation", conversation)?;
-                        Some(Seen { above: Seq(0), upto: None, has_changes })
-                    }
+                    None => self.seen_by_all(conversation).at("conversation", conversation)?,
                 };
                 match seen {
                     Some(Seen { above, upto, has_changes }) => {
                         let reader = member;
                         let wanted = Wanted { conversation, has_changes, with_changes: true, reader, upto };
-                        self.feed(wanted, after.max(above), limit as usize, bytes)
+                        self.feed(wanted, (after, above), limit as usize, bytes)
                             .at("segment", conversation)?
                     }
-                    None => timeline::Found::Feed { messages: Vec::new(), more: false },
+                    None => timeline::Found::Feed { messages: Vec::new(), more: false, first: Seq(0) },
                 }
             }
             timeline::Read::History { user, conversation, direction, limit, with_changes } => {
@@ -180,7 +175,7 @@ impl View<'_> {
 
     /// `None`: the user is no member, and never was.
     fn seen_by(&self, conversation: ConversationId, user: UserId) -> rusqlite::Result<Option<Seen>> {
-        let sql = "SELECT max(m.joined_seq, m.cleared_seq), c.has_changes \
+        let sql = "SELECT max(m.joined_seq, m.cleared_seq, c.first_seq - 1), c.has_changes \
                    FROM member m JOIN conversation c ON c.id = m.conversation_id \
                    WHERE m.conversation_id = ?1 AND m.user_id = ?2 AND m.device = 0";
         let mut select = self.conn.prepare_cached(sql)?;
@@ -191,8 +186,16 @@ impl View<'_> {
         let Some(Former { above, left, .. }) = former::former(self.conn, conversation, user)? else {
             return Ok(None);
         };
-        let has_changes = changed::has_changes(self.conn, conversation)?;
-        Ok(Some(Seen { above, upto: Some(left), has_changes }))
+        let seen = self.seen_by_all(conversation)?;
+        Ok(seen.map(|seen| Seen { above: seen.above.max(above), upto: Some(left), ..seen }))
+    }
+
+    /// What a member sees that has been one from the beginning.
+    fn seen_by_all(&self, conversation: ConversationId) -> rusqlite::Result<Option<Seen>> {
+        let sql = "SELECT max(first_seq - 1, 0), has_changes FROM conversation WHERE id = ?1";
+        let mut select = self.conn.prepare_cached(sql)?;
+        let seen = |row: &Row<'_>| Ok(Seen { above: seq(row, 0)?, upto: None, has_changes: row.get(1)? });
+        select.query_row([conversation.0], seen).optional()
     }
 
     /// What `user` has not read; nothing where that is damaged.
@@ -221,14 +224,14 @@ impl View<'_> {
     fn feed(
         &mut self,
         wanted: Wanted,
-        after: Seq,
+        (after, above): (Seq, Seq),
         limit: usize,
         bytes: usize,
     ) -> Result<timeline::Found, StoreError> {
         let (limit, is_fed) = (limit.max(1), is_fed(bytes));
-        let mut page = pages::after(self, wanted, after, limit, Damage::IsPassed, is_fed)?;
+        let mut page = pages::after(self, wanted, after.max(above), limit, Damage::IsPassed, is_fed)?;
         wanted.upto.into_iter().for_each(|last| page.end_at(last));
-        Ok(timeline::Found::Feed { messages: page.messages, more: page.more })
+        Ok(timeline::Found::Feed { messages: page.messages, more: page.more, first: above.next() })
     }
 
     fn history(

@@ -78,7 +78,8 @@ impl View<'_> {
             let found = self.overview(user, conversation).at("conversation", conversation)?;
             // Never beyond the end, where entries may be published at any moment.
             let question = found.and_then(|found| {
-                let range = Range { after: wanted.after, last: wanted.last.min(found.last) };
+                let after = wanted.after.max(found.first.prev());
+                let range = Range { after, last: wanted.last.min(found.last) };
                 Question::of(conversation, found.kind, user, found.peer, range, found.has_changes)
             });
             question.map_or(Ok(UnreadCount::default()), |question| self.unread(&question))

@@ -9,6 +9,7 @@ use super::view::View;
 use crate::calendar;
 use crate::error::StoreError;
 use crate::fault;
+use crate::retention;
 use crate::store::{Publish, Reader, Store};
 use logic::contract::{Found, Read, Ticket, Write, Written, presence, session, timeline};
 use std::sync::Arc;
@@ -56,7 +57,11 @@ impl Store for SqliteStore {
     }
 
     fn urgency(&self) -> Option<Duration> {
-        self.scrubber.urgency()
+        [self.scrubber.urgency(), self.dropper.urgency()].into_iter().flatten().min()
+    }
+
+    fn close(&mut self) {
+        self.put_off_drop();
     }
 
     fn unfiled(&self) -> usize {
@@ -71,9 +76,10 @@ impl SqliteStore {
         writes: Vec<(Ticket, Write)>,
         publish: Publish<'_>,
     ) -> Result<(), StoreError> {
-        let batch = Batch { now, month: calendar::month_of(now), today: calendar::day_of(now) };
+        let dated = retention::dated(now, self.kept_from);
+        let batch = Batch { now, dated, month: calendar::month_of(dated), today: calendar::day_of(now) };
         let mut outcomes = Vec::with_capacity(writes.len());
-        self.scrubber.begin_turn(now);
+        self.scrubber.begin_turn(self.dropper.is_due() || self.scrubber.is_due(now));
         let mut done = self.free_memory();
         // All at once, so that the cache misses of these look-ups overlap.
         let hints: Vec<CidHint> = writes.iter().map(|(_, write)| self.hint(&batch, write)).collect();

@@ -319,7 +319,7 @@ impl Harness {
                 let all = &of.messages[(after.max(joined).0 as usize).min(end)..end];
                 let messages: Vec<_> = all.iter().take(limit as usize).cloned().collect();
                 let more = messages.len() < all.len();
-                Found::Timeline(contract::timeline::Found::Feed { messages, more })
+                Found::Timeline(contract::timeline::Found::Feed { messages, more, first: joined.next() })
             }
             Read::Timeline(contract::timeline::Read::Conversations { user, with_last, .. }) => {
                 let entries = self.summaries(user, with_last);

@@ -7,6 +7,7 @@ mod mariadb;
 mod members;
 #[path = "../../../../server/tests/support/ports.rs"]
 mod ports;
+mod retention;
 mod rights;
 #[path = "../../../../server/tests/support/system.rs"]
 mod system;
@@ -48,7 +49,15 @@ fn target_on(server: &MariaDb, test_clock: &Arc<AtomicU64>) -> Server {
     };
     let password = database.password.clone();
     let (quotas, test_clock) = (Quotas::default(), Some(Arc::clone(test_clock)));
-    Server { database, password, trust: None, accept_weak_durability: false, quotas, test_clock }
+    Server {
+        database,
+        password,
+        trust: None,
+        accept_weak_durability: false,
+        quotas,
+        retention_months: None,
+        test_clock,
+    }
 }
 
 /// A read whose answer is wanted whenever it comes.
@@ -72,6 +81,8 @@ fn next_outcome(outcomes: &Inbox<Outcome>, bell: &Bell) -> Outcome {
 struct OnServer {
     target: Server,
     test_clock: Arc<AtomicU64>,
+    /// Months are dropped by `housekeep` only, not by the threads.
+    retention_months: u32,
     threads: Option<Threads>,
     outcomes: Inbox<Outcome>,
     bell: Arc<Bell>,
@@ -84,7 +95,8 @@ impl OnServer {
         let target = target(&test_clock);
         let bell = Arc::new(Bell::new());
         let (_, outcomes) = queue(1, &bell);
-        let mut fixture = OnServer { target, test_clock, threads: None, outcomes, bell, tickets: 0 };
+        let mut fixture =
+            OnServer { target, test_clock, retention_months: 0, threads: None, outcomes, bell, tickets: 0 };
         fixture.open();
         fixture
     }
@@ -97,6 +109,10 @@ impl OnServer {
             Threads::start(&self.target, &Arc::new(PublishBarrier::new(1)), &outbox, Instant::now()).unwrap(),
         );
         self.outcomes = inbox;
+    }
+
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.test_clock.load(Ordering::Relaxed))
     }
 
     fn outcome(&self) -> Outcome {
@@ -156,6 +172,7 @@ impl Store for OnServer {
         schema::keep_tables(&mut conn)?;
         while token::prune_tokens(&mut conn, 2)? > 0 {}
         while super::claim::prune(&mut conn, 2)? > 0 {}
+        super::retention::keep(&mut conn, self.retention_months, || true)?;
         Ok(false)
     }
 
@@ -207,6 +224,21 @@ impl Fixture for OnServer {
         let headers = HeaderCache::default();
         self.cost_with(&headers, read);
         self.cost_with(&headers, read)
+    }
+
+    fn set_retention(&mut self, months: u32) {
+        self.retention_months = months;
+    }
+
+    fn housekeep_some(&mut self, slices: usize) {
+        let mut conn = Connection::open(&self.target, Purpose::Schema, true).unwrap();
+        schema::keep_tables(&mut conn).unwrap();
+        let mut left = slices;
+        let goes_on = || {
+            left = left.saturating_sub(1);
+            left > 0
+        };
+        super::retention::keep(&mut conn, self.retention_months, goes_on).unwrap();
     }
 
     fn forget_totals(&mut self) {

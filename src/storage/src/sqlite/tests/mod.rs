@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod fault;
 mod login_view;
+mod retention;
 mod scrub;
 mod threads;
 
@@ -48,6 +49,7 @@ struct InMemory {
     store: Option<SqliteStore>,
     disk: MemoryDisk,
     test_clock: TestClock,
+    retention_months: u32,
     opened: u64,
 }
 
@@ -55,7 +57,8 @@ impl InMemory {
     fn new() -> InMemory {
         let test_clock = TestClock::default();
         test_clock.set(crate::conformance::BEGIN);
-        let mut fixture = InMemory { store: None, disk: MemoryDisk::default(), test_clock, opened: 0 };
+        let mut fixture =
+            InMemory { store: None, disk: MemoryDisk::default(), test_clock, retention_months: 0, opened: 0 };
         fixture.open(Connection::open_in_memory().unwrap());
         fixture
     }
@@ -63,7 +66,8 @@ impl InMemory {
     fn open(&mut self, conn: Connection) {
         self.opened += 1;
         let (disk, random) = (Box::new(self.disk.clone()), fixed_random(self.opened));
-        self.store = Some(SqliteStore::recover(conn, disk, self.test_clock.clock(), random).unwrap());
+        let store = SqliteStore::recover(conn, disk, self.test_clock.clock(), random).unwrap();
+        self.store = Some(store.with_retention(self.retention_months));
     }
 
     fn sqlite(&mut self) -> &mut SqliteStore {
@@ -115,6 +119,17 @@ impl Fixture for InMemory {
     fn cost_again(&mut self, read: &Read) -> u64 {
         self.sqlite().read(read);
         self.steps(read)
+    }
+
+    fn set_retention(&mut self, months: u32) {
+        self.retention_months = months;
+        self.sqlite().set_retention(months);
+    }
+
+    fn housekeep_some(&mut self, slices: usize) {
+        for _ in 0..slices {
+            self.sqlite().housekeep().unwrap();
+        }
     }
 
     fn forget_totals(&mut self) {

@@ -21,13 +21,15 @@ struct OnFiles {
     folder: TempDir,
     store: Option<SqliteStore>,
     test_clock: TestClock,
+    retention_months: u32,
 }
 
 impl OnFiles {
     fn new() -> OnFiles {
         let test_clock = TestClock::default();
         test_clock.set(BEGIN);
-        let mut files = OnFiles { folder: tempfile::tempdir().unwrap(), store: None, test_clock };
+        let mut files =
+            OnFiles { folder: tempfile::tempdir().unwrap(), store: None, test_clock, retention_months: 0 };
         files.restart();
         files
     }
@@ -45,7 +47,7 @@ impl Fixture for OnFiles {
     fn restart(&mut self) {
         self.store = None;
         let opened = SqliteStore::open(&self.path(), self.test_clock.clock(), fixed_random(7));
-        self.store = Some(opened.unwrap());
+        self.store = Some(opened.unwrap().with_retention(self.retention_months));
     }
 
     fn set_time(&mut self, time: UnixMillis) {
@@ -66,6 +68,17 @@ impl Fixture for OnFiles {
 
     fn cost_again(&mut self, _: &Read) -> u64 {
         0
+    }
+
+    fn set_retention(&mut self, months: u32) {
+        self.retention_months = months;
+        self.restart();
+    }
+
+    fn housekeep_some(&mut self, slices: usize) {
+        for _ in 0..slices {
+            self.store().housekeep().unwrap();
+        }
     }
 
     fn forget_totals(&mut self) {}
@@ -260,4 +273,74 @@ fn a_recalled_text_is_in_no_file_whatever_was_filed_around_it() {
         }
         assert!(kept.iter().rev().take(20).all(|(token, ..)| count(&folder, token) > 0));
     }
+}
+
+#[test]
+fn the_texts_of_dropped_months_are_gone_from_the_files() {
+    for interrupted in (0..60).step_by(4).map(Some).chain([None]) {
+        let mut files = OnFiles::new();
+        let folder = files.folder.path().to_owned();
+        let mut scenario = Scenario::on(&mut files);
+        scenario.fixture.set_retention(1);
+        let (anna, ben) = (scenario.user("anna"), scenario.user("ben"));
+        for n in 0..60 {
+            let text = format!("unforgettablysecret {n} {}", "and more ".repeat(n * n % 700));
+            scenario.say(anna, Target::User(ben), &format!("{n}"), &text);
+        }
+        let edited = What::Edit { content: "a quietlyedited text".into(), window: WINDOW };
+        made(&scenario.one(change(anna, ConversationId(1), Seq(3), edited)));
+        scenario.file();
+        // To March, and over the day that a jump of the clock takes.
+        for hours in [40 * 24, 25] {
+            scenario.wait(hours * 3_600_000);
+            scenario.say(anna, Target::User(ben), &format!("later {hours}"), "this is kept");
+            assert!(count(&folder, "unforgettablysecret") > 0);
+            if let Some(slices) = interrupted.filter(|_| hours == 25) {
+                scenario.fixture.housekeep_some(slices);
+                scenario.fixture.restart();
+            }
+            scenario.file();
+        }
+        // Ten seconds pass before it is scrubbed.
+        scenario.wait(11_000);
+        scrub(&mut scenario);
+        for gone in ["unforgettablysecret", "quietlyedited"] {
+            assert_eq!(count(&folder, gone), 0, "{gone}, interrupted after {interrupted:?}");
+        }
+        assert!(count(&folder, "this is kept") > 0);
+    }
+}
+
+#[test]
+fn a_recalled_text_does_not_wait_for_a_drop() {
+    let mut files = OnFiles::new();
+    let folder = files.folder.path().to_owned();
+    let mut scenario = Scenario::on(&mut files);
+    let (anna, ben) = (scenario.user("anna"), scenario.user("ben"));
+    scenario.say(anna, Target::User(ben), "old", "an old text");
+    scenario.file();
+    let conn = rusqlite::Connection::open(folder.join("chat.db")).unwrap();
+    conn.execute_batch(
+        "WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < 20000)
+         INSERT INTO message_202601 SELECT (2000000000 << 32) + n, randomblob(500) FROM n",
+    )
+    .unwrap();
+    scenario.fixture.set_retention(1);
+    // To March, and over the day that a jump of the clock takes.
+    scenario.wait(40 * 24 * 3_600_000);
+    scenario.file();
+    scenario.wait(25 * 3_600_000);
+    let sent = scenario.say(anna, Target::User(ben), "new", "unforgettablysecret");
+    scenario.fixture.housekeep_some(40);
+    made(&scenario.one(change(anna, sent.conversation, sent.seq, What::Recall { window: WINDOW })));
+    scenario.wait(11_000);
+    let mut slices = 0;
+    while count(&folder, "unforgettablysecret") > 0 {
+        scenario.fixture.housekeep_some(10);
+        slices += 10;
+        assert!(slices < 300, "it is gone at once");
+    }
+    let tables = "SELECT count(*) FROM message_202601";
+    let left = conn.query_row(tables, [], |row| row.get::<_, u32>(0)).unwrap();
+    assert!(left > 10_000, "the month is still being dropped: {left}");
 }

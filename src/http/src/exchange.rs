@@ -49,6 +49,8 @@ pub(crate) enum Received {
 #[derive(Debug)]
 pub(crate) enum Decision {
     Answer(Response),
+    /// Its body, which follows, is read and thrown away.
+    Skip,
     /// Its body is read, or, if all of it is received, it is answered by [`Exchange::answer_later`].
     Wait,
 }
@@ -58,8 +60,10 @@ pub(crate) enum Decision {
 struct Incomplete {
     request: Request,
     body: Vec<u8>,
-    /// Its length so far; the bytes of a body that nobody looks at are not kept.
+    /// Its length so far.
     length: usize,
+    /// Whether its bytes are kept; nobody looks at those of others.
+    is_kept: bool,
     /// What is answered whatever the body is.
     decided: Option<Response>,
 }
@@ -203,9 +207,10 @@ impl Exchange {
             self.conclude(request, Received::Whole(Vec::new()), answer);
             return Ok(true);
         }
-        let decided = match answer(&request, Received::Head) {
-            Decision::Answer(response) => Some(response),
-            Decision::Wait => None,
+        let (decided, is_kept) = match answer(&request, Received::Head) {
+            Decision::Answer(response) => (Some(response), false),
+            Decision::Skip => (None, false),
+            Decision::Wait => (None, true),
         };
         let is_long = matches!(body, BodyKind::ContentLength(length) if length > BODY_BYTES as u64);
         // A body of which is not known where it ends, or that is not read to its end: nothing that follows is looked at.
@@ -220,7 +225,8 @@ impl Exchange {
         if request.expects_continue {
             self.output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
-        self.incomplete = Some(Box::new(Incomplete { request, body: Vec::new(), length: 0, decided }));
+        self.incomplete =
+            Some(Box::new(Incomplete { request, body: Vec::new(), length: 0, is_kept, decided }));
         Ok(true)
     }
 
@@ -234,7 +240,7 @@ impl Exchange {
             let length = piece.len();
             if let Some(incomplete) = &mut self.incomplete {
                 incomplete.length += length;
-                if incomplete.decided.is_none() && incomplete.length <= BODY_BYTES {
+                if incomplete.is_kept && incomplete.length <= BODY_BYTES {
                     incomplete.body.extend_from_slice(piece);
                 }
             }
@@ -286,7 +292,7 @@ impl Exchange {
     ) {
         match answer(&request, received) {
             Decision::Answer(response) => self.answer(&request, &response),
-            Decision::Wait => self.awaiting = Some(Box::new(request)),
+            Decision::Wait | Decision::Skip => self.awaiting = Some(Box::new(request)),
         }
     }
 

@@ -82,8 +82,7 @@ impl Served {
             Served::Operations(operations) => ops::answer(request, &**operations),
         };
         match received {
-            // Nobody looks at the body.
-            Received::Head if answer.status == Status::Ok => Decision::Wait,
+            Received::Head if answer.status == Status::Ok => Decision::Skip,
             Received::TooLarge => Decision::Answer(Response::plain(Status::ContentTooLarge)),
             Received::Head | Received::Whole(_) => Decision::Answer(answer),
         }

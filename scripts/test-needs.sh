@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the programs that the tests start private instances of (MariaDB, Redis, nginx with its stream module,
 # Prometheus), curl and systemd-analyze. Installed programs are left alone; services of new packages are neither started nor enabled.
+# kosoku, which drives a WebSocket server through the cases of Autobahn, comes from PyPI into target/kosoku.
 #
 # Installs as root, by `sudo -n`, or by `sudo` on a terminal; otherwise prints the command to run.
 set -euo pipefail
@@ -36,10 +37,26 @@ command -v prometheus >/dev/null && command -v promtool >/dev/null || missing+=(
 command -v curl >/dev/null || missing+=(curl)
 # systemd-analyze checks the units; nothing of systemd is started.
 command -v systemd-analyze >/dev/null || missing+=(systemd)
-[ ${#missing[@]} -gt 0 ] || exit 0
+kosoku=$(dirname "$0")/../target/kosoku
+has_kosoku() { command -v kosoku >/dev/null || [ -x "$kosoku/bin/kosoku" ]; }
+if ! has_kosoku && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    missing+=(python3-venv)
+fi
+
+install_kosoku() {
+    has_kosoku && return
+    echo "installing for the tests: kosoku"
+    python3 -m venv "$kosoku"
+    "$kosoku/bin/pip" install --quiet --disable-pip-version-check kosoku==0.1.0
+}
+
+if [ ${#missing[@]} -eq 0 ]; then
+    install_kosoku
+    exit 0
+fi
 
 if ! command -v apt-get >/dev/null; then
-    echo "The tests need mariadbd, redis-server, nginx with its stream module, prometheus, curl and systemd-analyze. Install your system's packages of:" \
+    echo "The tests need mariadbd, redis-server, nginx with its stream module, prometheus, curl, systemd-analyze and Python 3 with venv. Install your system's packages of:" \
         "${missing[*]}" >&2
     exit 1
 fi
@@ -80,3 +97,4 @@ else
     echo "    sudo apt-get install --no-install-recommends ${missing[*]}" >&2
     exit 1
 fi
+install_kosoku

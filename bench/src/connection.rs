@@ -281,7 +281,7 @@ mod tests {
             put_frame(&mut bytes, 6, request, |out| out.resize(out.len() + 1_000, b'x'));
         }
         let first = bytes.drain(..30).collect();
-        let stream = Stream::new(TcpStream::from_std(stream), None);
+        let stream = Stream::new(TcpStream::from_std(stream), None, None);
         let mut connection = Connection::register(stream, first, poll.registry(), Token(0)).unwrap();
         let writer = std::thread::spawn(move || {
             bytes.chunks(7_001).for_each(|chunk| peer.write_all(chunk).unwrap());

@@ -14,6 +14,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 use tls::{Client, Layer, Trust};
+use websocket::Tunnel;
+use wire::frame::frame_length;
+use wire::limits::{FRAME_BYTES, HEADER_BYTES};
 
 /// Connections from one source address. With 20,000, each reconnect cost the generator up to 0.1 ms.
 pub const PORTS: u64 = 8_000;
@@ -55,6 +58,15 @@ impl Endpoints {
         self.trust.as_ref().map(connect).transpose()
     }
 
+    /// A new WebSocket for connection `number`.
+    fn tunnel(&self, number: u64) -> Option<Tunnel> {
+        let Address { socket, host, is_websocket, .. } = self.target(number);
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
+        let authority = format!("{host}:{}", socket.port());
+        is_websocket
+            .then(|| Tunnel::new(&authority, "/ws", "chat.1", frame_length, HEADER_BYTES + FRAME_BYTES))
+    }
+
     /// The source of connection `number`; `None` lets the kernel choose.
     fn source(&self, number: u64) -> Option<SocketAddr> {
         let block = (self.first + number) / PORTS;
@@ -85,7 +97,7 @@ impl Endpoints {
             let stream = TcpStream::from(socket);
             stream.set_read_timeout(Some(PATIENCE))?;
             stream.set_write_timeout(Some(PATIENCE))?;
-            let mut stream = Stream::new(stream, self.layer(number)?);
+            let mut stream = Stream::new(stream, self.layer(number)?, self.tunnel(number));
             stream.shake_hands()?;
             Ok(stream)
         };
@@ -101,7 +113,7 @@ impl Endpoints {
             _ => {}
         }
         let socket = mio::net::TcpStream::from_std(socket.into());
-        Ok(Stream::new(socket, self.layer(number)?))
+        Ok(Stream::new(socket, self.layer(number)?, self.tunnel(number)))
     }
 }
 

@@ -10,7 +10,7 @@ use wire::Dialect;
 /// The options that all workloads share.
 #[derive(Clone, Debug, Args)]
 pub struct CommonArgs {
-    /// The server, also as tls://HOST:PORT; repeat for every further node. Connections go to the nodes in turn.
+    /// The server, also as tls://HOST:PORT, or ws:// or wss:// for http.listen; repeat for every further node. Connections go to the nodes in turn.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:6000")]
     pub address: Vec<Address>,
     #[command(flatten)]

@@ -110,7 +110,7 @@ impl Relay {
             }
             self.dialects[token.0] = None;
             entry.insert(Connection::register(
-                Stream::new(stream, None),
+                Stream::new(stream, None, None),
                 Vec::new(),
                 self.poll.registry(),
                 token,

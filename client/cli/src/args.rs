@@ -13,8 +13,22 @@ use wire::account::Who;
 
 /// The port of a chat server.
 const PORT: u16 = 6000;
-/// The beginning of an address that is reached with TLS.
-const SECURE: &str = "tls://";
+/// How an address is reached by its beginning.
+const SCHEMES: [Scheme; 3] = [
+    Scheme { prefix: "tls://", is_secure: true, is_websocket: false, port: PORT },
+    Scheme { prefix: "ws://", is_secure: false, is_websocket: true, port: 80 },
+    Scheme { prefix: "wss://", is_secure: true, is_websocket: true, port: 443 },
+];
+
+/// The beginning of an address.
+#[derive(Clone, Copy, Debug)]
+struct Scheme {
+    prefix: &'static str,
+    is_secure: bool,
+    is_websocket: bool,
+    /// Where neither the address nor an argument says one.
+    port: u16,
+}
 
 const SCRIPTS: &str = "\
 Scripts:
@@ -62,7 +76,8 @@ Files:
 #[command(name = "chatclient", version, after_help = SCRIPTS, after_long_help = manual(), max_term_width = 100)]
 #[command(group = ArgGroup::new("account").args(["user", "token_file"]).multiple(true))]
 pub struct Arguments {
-    /// The server's address or host name, also with its port: localhost:6000, [::1]:6000; with TLS: tls://chat.example
+    /// The server's address or host name, also with its port: localhost:6000, [::1]:6000; with TLS: tls://chat.example; by
+    /// WebSocket: wss://chat.example, or ws:// without TLS
     #[arg(default_value = "127.0.0.1")]
     pub ip: String,
     /// The server's chat port; 6000 where neither this nor the address says one
@@ -158,12 +173,13 @@ pub struct Login {
 impl Arguments {
     /// `host:port`. The error is a sentence.
     pub fn address(&self) -> Result<String, String> {
-        let (host, own) = host_and_port(self.ip.strip_prefix(SECURE).unwrap_or(&self.ip))?;
+        let scheme = self.scheme();
+        let (host, own) = host_and_port(scheme.map_or(&self.ip, |scheme| &self.ip[scheme.prefix.len()..]))?;
         let port = match (own, self.port) {
             (Some(own), Some(port)) if own != port => {
                 return Err(format!("two different ports: {own} and {port}"));
             }
-            (own, port) => own.or(port).unwrap_or(PORT),
+            (own, port) => own.or(port).unwrap_or(scheme.map_or(PORT, |scheme| scheme.port)),
         };
         // A literal IPv6 address needs brackets before the port.
         let bare = host.contains(':') && !host.starts_with('[');
@@ -172,18 +188,26 @@ impl Arguments {
 
     /// The server at this `host:port`, with or without TLS. The error is a sentence.
     pub fn server(&self, address: &str) -> Result<Server, String> {
+        let over = |server: Server| match self.scheme() {
+            Some(Scheme { is_websocket: true, .. }) => server.over_websocket(),
+            _ => server,
+        };
         if !self.has_tls() {
-            return Ok(Server::plain(address));
+            return Ok(over(Server::plain(address)));
         }
         let trust = match &self.ca {
             Some(file) => Trust::of_file("--ca", file)?,
             None => Trust::of_system("--ca")?,
         };
-        Ok(Server::secure(address, trust))
+        Ok(over(Server::secure(address, trust)))
     }
 
     fn has_tls(&self) -> bool {
-        self.tls || self.ca.is_some() || self.ip.starts_with(SECURE)
+        self.tls || self.ca.is_some() || self.scheme().is_some_and(|scheme| scheme.is_secure)
+    }
+
+    fn scheme(&self) -> Option<Scheme> {
+        SCHEMES.into_iter().find(|scheme| self.ip.starts_with(scheme.prefix))
     }
 
     /// The user whose password is to be asked for, as --user names no file with it. The error is a sentence.
@@ -265,6 +289,9 @@ mod tests {
             (&["localhost:6001", "6001"], "localhost:6001"),
             (&["tls://chat.example"], "chat.example:6000"),
             (&["tls://[::1]:6001"], "[::1]:6001"),
+            (&["ws://chat.example"], "chat.example:80"),
+            (&["wss://chat.example"], "chat.example:443"),
+            (&["ws://chat.example", "6080"], "chat.example:6080"),
         ] {
             assert_eq!(address(words).as_deref(), Ok(expected));
         }
@@ -281,7 +308,7 @@ mod tests {
         assert!(
             has_tls(&["tls://chat"]) && has_tls(&["chat", "--tls"]) && has_tls(&["chat", "--ca", "a.pem"])
         );
-        assert!(!has_tls(&["chat"]));
+        assert!(has_tls(&["wss://chat"]) && !has_tls(&["ws://chat"]) && !has_tls(&["chat"]));
         let error = Arguments::parse_from(["chatclient", "--ca", "/no/such/file"]).server("chat:6000");
         assert!(error.is_err_and(|why| why.starts_with("`--ca` names /no/such/file: ")));
     }

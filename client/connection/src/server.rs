@@ -2,7 +2,7 @@
 
 use tls::Trust;
 
-/// The address of a server, and whether it is reached with TLS.
+/// The address of a server, and whether it is reached with TLS and by WebSocket.
 ///
 /// With TLS, every node of a cluster is too, and must have a certificate for the host that it is dialed by. So a login
 /// never reaches a host that nobody vouches for.
@@ -10,17 +10,24 @@ use tls::Trust;
 pub struct Server {
     pub(crate) address: String,
     pub(crate) trust: Option<Trust>,
+    pub(crate) is_websocket: bool,
 }
 
 impl Server {
     /// Without TLS. `address` is `host:port`, the host a name or an IP address.
     pub fn plain(address: impl Into<String>) -> Server {
-        Server { address: address.into(), trust: None }
+        Server { address: address.into(), trust: None, is_websocket: false }
     }
 
     /// With TLS; `trust` vouches for the certificate.
     pub fn secure(address: impl Into<String>, trust: Trust) -> Server {
-        Server { address: address.into(), trust: Some(trust) }
+        Server { address: address.into(), trust: Some(trust), is_websocket: false }
+    }
+
+    /// The same, by WebSocket (`ws://`, with TLS `wss://`): the address is that of its HTTP listener, or of a proxy before
+    /// it. Other nodes that the server names are not connected to, as they name where they are reached without it.
+    pub fn over_websocket(self) -> Server {
+        Server { is_websocket: true, ..self }
     }
 }
 

@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 use tls::{Client, Layer, fault_in};
+use websocket::Tunnel;
+use wire::frame::frame_length;
+use wire::limits::{FRAME_BYTES, HEADER_BYTES};
 
 const WAKER: Token = Token(0);
 const SOCKET: Token = Token(1);
@@ -64,7 +67,7 @@ struct Driver {
 enum Transport {
     Down,
     Connecting(Attempt),
-    /// In the TLS handshake.
+    /// In the handshakes of TLS and WebSocket.
     Securing(Socket),
     Open(Socket),
 }
@@ -81,10 +84,17 @@ struct Attempt {
 struct Socket {
     stream: TcpStream,
     tls: Option<Box<Layer<Client>>>,
+    websocket: Option<Box<Tunnel>>,
     /// Bytes of the session that the kernel has not accepted yet.
     unwritten: Vec<u8>,
     /// Events are edge-triggered: there may be more to read without a new event.
     readable: bool,
+}
+
+/// What is below WebSocket.
+struct Lower<'a> {
+    stream: &'a mut TcpStream,
+    tls: &'a mut Option<Box<Layer<Client>>>,
 }
 
 impl Driver {
@@ -150,6 +160,8 @@ impl Driver {
 
     fn connect(&mut self) {
         let node = self.shared.session.lock().take_other_node();
+        // It is named by where it is reached without WebSocket.
+        let node = node.filter(|_| !self.server.is_websocket);
         let (why, last_peer) = ("the host has no usable address".to_owned(), self.last_peer);
         let address = node.as_deref().unwrap_or(&self.server.address);
         let host = Box::<str>::from(host(address));
@@ -206,8 +218,12 @@ impl Driver {
     fn connected(&mut self, stream: TcpStream, host: &str) {
         // Without TCP_NODELAY short messages wait for ACKs. A socket that refuses it still works.
         let _ = stream.set_nodelay(true);
-        let mut socket = Socket { stream, tls: None, unwritten: Vec::new(), readable: true };
-        let Some(trust) = &self.server.trust else { return self.opened(socket) };
+        let websocket = self.server.is_websocket.then(|| {
+            let limit = HEADER_BYTES + FRAME_BYTES;
+            Box::new(Tunnel::new(&self.server.address, "/ws", "chat.1", frame_length, limit))
+        });
+        let mut socket = Socket { stream, tls: None, websocket, unwritten: Vec::new(), readable: true };
+        let Some(trust) = &self.server.trust else { return self.secure(socket) };
         match Layer::connect(trust, host) {
             Ok(layer) => {
                 socket.tls = Some(Box::new(layer));
@@ -217,10 +233,9 @@ impl Driver {
         }
     }
 
-    /// Continues the TLS handshake. Nothing of the session is sent before the server's certificate was checked.
+    /// Continues the handshakes. Nothing of the session is sent before the server's certificate was checked.
     fn secure(&mut self, mut socket: Socket) {
-        let Some(layer) = &mut socket.tls else { return self.opened(socket) };
-        match layer.continue_handshake(&mut socket.stream) {
+        match socket.shake_hands() {
             Ok(true) => self.opened(socket),
             Ok(false) => self.transport = Transport::Securing(socket),
             Err(error) => self.lost(broken(&error)),
@@ -245,7 +260,7 @@ impl Driver {
                     return;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    socket.readable = socket.tls.as_ref().is_some_and(|layer| layer.has_more());
+                    socket.readable = socket.has_more();
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return self.lost(broken(&error)),
@@ -282,31 +297,86 @@ impl Driver {
 }
 
 impl Socket {
+    fn parts(&mut self) -> (Option<&mut Box<Tunnel>>, Lower<'_>) {
+        (self.websocket.as_mut(), Lower { stream: &mut self.stream, tls: &mut self.tls })
+    }
+
+    /// Continues the handshakes as far as the socket allows. Returns whether they are over.
+    fn shake_hands(&mut self) -> io::Result<bool> {
+        if let Some(layer) = &mut self.tls
+            && !layer.continue_handshake(&mut self.stream)?
+        {
+            return Ok(false);
+        }
+        match self.parts() {
+            (Some(tunnel), mut lower) => tunnel.continue_handshake(&mut lower),
+            (None, _) => Ok(true),
+        }
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.tls {
-            None => self.stream.read(buffer),
-            Some(layer) => layer.read(&mut self.stream, buffer),
+        match self.parts() {
+            (Some(tunnel), mut lower) => tunnel.read(&mut lower, buffer),
+            (None, mut lower) => lower.read(buffer),
         }
     }
 
-    /// Writes what is unwritten from this byte on.
+    /// Writes what is unwritten from this byte on, and what was taken before.
     fn write(&mut self, from: usize) -> io::Result<usize> {
-        match &mut self.tls {
-            None => self.stream.write(&self.unwritten[from..]),
-            Some(layer) => layer.write(&mut self.stream, &self.unwritten[from..]),
-        }
+        let Socket { stream, tls, websocket, unwritten, .. } = self;
+        let mut lower = Lower { stream, tls };
+        let Some(tunnel) = websocket else { return lower.write(&unwritten[from..]) };
+        let taken = tunnel.write(&mut lower, &unwritten[from..])?;
+        lower.flush()?;
+        Ok(taken)
     }
 
-    /// Whether TLS has taken bytes that the kernel has not.
+    /// Whether another read may succeed without a new event.
+    fn has_more(&self) -> bool {
+        self.tls.as_ref().is_some_and(|layer| layer.has_more())
+            || self.websocket.as_ref().is_some_and(|tunnel| tunnel.has_more())
+    }
+
+    /// Whether bytes were taken that the kernel has not.
     fn has_unsent(&self) -> bool {
         self.tls.as_ref().is_some_and(|layer| layer.unsent() > 0)
+            || self.websocket.as_ref().is_some_and(|tunnel| tunnel.unsent() > 0)
+    }
+}
+
+impl Read for Lower<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.tls {
+            None => self.stream.read(buffer),
+            Some(layer) => layer.read(self.stream, buffer),
+        }
+    }
+}
+
+impl Write for Lower<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.tls {
+            None => self.stream.write(bytes),
+            Some(layer) => layer.write(self.stream, bytes),
+        }
+    }
+
+    /// Continues with what TLS has taken.
+    fn flush(&mut self) -> io::Result<()> {
+        match self.tls {
+            None => Ok(()),
+            Some(layer) => layer.flush(self.stream),
+        }
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        // The server may have gone already.
+        if let (Some(tunnel), mut lower) = self.parts() {
+            let _ = tunnel.close(&mut lower);
+        }
         if let Some(layer) = &mut self.tls {
-            // The server may have gone already.
             let _ = layer.close(&mut self.stream);
         }
     }

@@ -22,13 +22,14 @@ pub struct Target {
     pub run: fn(&[u8]),
 }
 
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target { name: "bus", run: targets::bus },
     Target { name: "config", run: targets::config },
     Target { name: "frames", run: targets::frames },
     Target { name: "journal", run: targets::journal },
     Target { name: "legacy", run: targets::legacy },
     Target { name: "proxy_header", run: targets::proxy_header },
+    Target { name: "websocket", run: targets::websocket },
 ];
 
 /// Runs the target of this name.

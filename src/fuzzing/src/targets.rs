@@ -9,6 +9,7 @@ use logic::bus::Channel;
 use std::sync::Arc;
 use std::time::Instant;
 use storage::{BusKey, PeerView, Peers};
+use websocket::{Event, Reader, Role};
 use wire::legacy::{MsgIds, Scan, Scanner, request};
 use wire::limits::{FRAME_BYTES, HEADER_BYTES};
 use wire::proxy_header::{Header, may_begin, parse};
@@ -95,6 +96,39 @@ pub fn proxy_header(bytes: &[u8]) {
             assert_eq!(whole(&bytes[..cut]), None, "whole after {cut} of {length} bytes");
             assert!(may_begin(&bytes[..cut]), "not the beginning of a header after {cut} of {length} bytes");
         }
+    }
+}
+
+/// What a client sends on a WebSocket: it means the same in pieces of any length, and a message is never longer than the
+/// limit.
+pub fn websocket(bytes: &[u8]) {
+    const LIMIT: usize = 4_096;
+    let read = |piece: usize| {
+        let (mut reader, mut scratch) = (Reader::new(Role::Server, false), Vec::new());
+        let mut said = Vec::new();
+        for mut rest in bytes.chunks(piece) {
+            while !rest.is_empty() {
+                match reader.next(&mut rest, LIMIT, &mut scratch) {
+                    Ok(None) => break,
+                    Ok(Some(event)) => {
+                        if let Event::Message(_, message) = event {
+                            assert!(message.len() <= LIMIT, "a message of {} bytes", message.len());
+                        }
+                        said.push(format!("{event:?}"));
+                    }
+                    Err(fault) => {
+                        said.push(format!("{fault:?}"));
+                        return said;
+                    }
+                }
+            }
+            reader.release();
+        }
+        said
+    };
+    let whole = read(usize::MAX);
+    for piece in [1, 3, 100] {
+        assert_eq!(read(piece), whole, "in pieces of {piece}");
     }
 }
 

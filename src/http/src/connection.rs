@@ -7,9 +7,12 @@ use crate::request::Request;
 use crate::response::Response;
 use crate::settings::Settings;
 use crate::transport::Transport;
+use crate::upgrade::Upgraded;
+use mio::Registry;
 use mio::event::Event;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::mem;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use wire::proxy_header::{self, Header};
 
@@ -38,6 +41,8 @@ pub(crate) enum Closed {
     Ended,
     /// The client that its PROXY header names has too many connections.
     Surplus,
+    /// It speaks WebSocket from now on.
+    Upgraded,
 }
 
 #[derive(Debug)]
@@ -108,6 +113,19 @@ impl Connection {
 
     pub fn counted(&self) -> Option<Counted> {
         self.counted
+    }
+
+    /// The connection behind an upgrade, which was asked for by this client.
+    ///
+    /// # Errors
+    /// If the poll does not let go of it.
+    pub fn upgraded(self, client: IpAddr, registry: &Registry) -> io::Result<Upgraded> {
+        let Connection { mut transport, client: peer, mut exchange, .. } = self;
+        registry.deregister(&mut transport)?;
+        let (stream, tls) = transport.into_parts();
+        let output = mem::take(&mut exchange.output);
+        let client = SocketAddr::new(client, peer.address.port());
+        Ok(Upgraded { stream, tls, client, received: exchange.into_pending(), output })
     }
 
     pub fn handle_event(&mut self, event: &Event) {
@@ -197,6 +215,7 @@ impl Connection {
                 Ok(_) if self.is_lingering => {}
                 Ok(length) => {
                     self.take_in(&buffer[..length], settings, addresses, answer)?;
+                    self.check_switched()?;
                     self.progressed(matches!(self.exchange.waits(), Waits::Body | Waits::Idle));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -211,6 +230,7 @@ impl Connection {
         if self.exchange.output.is_empty() && !self.is_lingering && !self.transport.is_handshaking() {
             let client = &self.client;
             self.exchange.proceed(&mut |request: &Request, received| answer(client, request, received));
+            self.check_switched()?;
             self.progressed(false);
             let is_answered = self.exchange.waits() != Waits::Answer;
             if self.has_ended && is_answered && self.exchange.output.is_empty() {
@@ -219,6 +239,10 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    fn check_switched(&self) -> Result<(), Closed> {
+        if self.exchange.is_switched() { Err(Closed::Upgraded) } else { Ok(()) }
     }
 
     fn take_in(

@@ -59,11 +59,13 @@ mod tests {
             path: "/a b".to_owned(),
             target: "/a%20b?c".to_owned(),
             host: host.to_owned(),
+            origin: None,
+            websocket: None,
+            has_body: false,
             forwarded_for: String::new(),
             keeps_alive: true,
             expects_continue: false,
             wants_json: false,
-            has_body: false,
             fields: Fields::default(),
         }
     }

@@ -84,6 +84,8 @@ pub(crate) struct Exchange {
     awaiting: Option<Box<Request>>,
     pub output: Vec<u8>,
     is_over: bool,
+    /// The protocol was switched: what is pending is none of HTTP's.
+    is_switched: bool,
 }
 
 impl Exchange {
@@ -107,6 +109,7 @@ impl Exchange {
             awaiting: None,
             output: Vec::new(),
             is_over: false,
+            is_switched: false,
         }
     }
 
@@ -147,13 +150,23 @@ impl Exchange {
                 Err(status) => self.refuse(status),
             }
         }
-        if self.is_over {
+        if self.is_over && !self.is_switched {
             self.pending = Vec::new();
         } else {
             self.pending.drain(..self.taken);
         }
         self.searched = self.searched.saturating_sub(self.taken);
         self.taken = 0;
+    }
+
+    /// Whether the connection speaks another protocol from now on.
+    pub fn is_switched(&self) -> bool {
+        self.is_switched
+    }
+
+    /// What was received behind the last request.
+    pub fn into_pending(self) -> Vec<u8> {
+        self.pending
     }
 
     /// The peer has taken too long.
@@ -305,7 +318,8 @@ impl Exchange {
 
     fn answer(&mut self, request: &Request, response: &Response) {
         response.encode(&request.method, request.keeps_alive, &mut self.output);
-        self.is_over = !request.keeps_alive;
+        self.is_switched = response.status == Status::SwitchingProtocols;
+        self.is_over = !request.keeps_alive || self.is_switched;
     }
 }
 

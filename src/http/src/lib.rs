@@ -16,6 +16,8 @@
 //! * `connection`: a socket (`transport`), what comes before HTTP on it (a PROXY header, TLS), and deadlines.
 //! * `client`: who has sent a request. `encryption`: what is refused without TLS. `origin`: where a page comes from.
 //!
+//! * `upgrade`: WebSocket, for which connections are handed over.
+//!
 //! No other thread waits for these, and they wait for none; browsers cannot keep operators waiting. While logic answers a
 //! request, its connection waits, and others are served.
 
@@ -37,9 +39,11 @@ mod settings;
 mod site;
 mod status;
 mod transport;
+mod upgrade;
 
 pub use encryption::Encryption;
 pub use listener::{Http, LogicLink, Service, start};
 pub use ops::Operations;
 pub use origin::Origin;
 pub use settings::{Limits, Settings};
+pub use upgrade::{Upgraded, WebSockets};

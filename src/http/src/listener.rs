@@ -14,6 +14,7 @@ use crate::settings::Settings;
 use crate::site;
 use crate::status::Status;
 use crate::transport::Transport;
+use crate::upgrade::WebSockets;
 use logic::{Input, Order};
 use mio::event::Event;
 use mio::net::TcpListener;
@@ -48,7 +49,8 @@ const HANDSHAKES: usize = 4;
 
 /// What a listener serves.
 pub enum Service {
-    Site(LogicLink),
+    /// Browsers: how requests reach logic, and where WebSockets go.
+    Site(LogicLink, Box<dyn WebSockets>),
     /// Operators and their tools.
     Operations(Box<dyn Operations>),
 }
@@ -62,7 +64,7 @@ pub struct LogicLink {
 }
 
 enum Served {
-    Site(Box<Api>),
+    Site(Box<Api>, Box<dyn WebSockets>),
     Operations(Box<dyn Operations>),
 }
 
@@ -75,10 +77,10 @@ impl Served {
         received: Received,
     ) -> Decision {
         let answer = match self {
-            Served::Site(api) if api::is_api(&request.path) => {
+            Served::Site(api, _) if api::is_api(&request.path) => {
                 return api.handle(sender, settings, request, received);
             }
-            Served::Site(_) => site::answer(request),
+            Served::Site(_, websockets) => site::answer(request, settings, &**websockets),
             Served::Operations(operations) => ops::answer(request, &**operations),
         };
         match received {
@@ -90,7 +92,7 @@ impl Served {
 
     fn api(&mut self) -> Option<&mut Api> {
         match self {
-            Served::Site(api) => Some(api),
+            Served::Site(api, _) => Some(api),
             Served::Operations(_) => None,
         }
     }
@@ -118,9 +120,9 @@ pub fn start(
     let poll = Poll::new()?;
     let bell = poll_bell(&poll, WAKE)?;
     let (service, orders) = match service {
-        Service::Site(LogicLink { number, to_logic }) => {
+        Service::Site(LogicLink { number, to_logic }, websockets) => {
             let (orders, inbox) = queue(ORDER_BATCHES, &bell);
-            (Served::Site(Box::new(Api::new(number, to_logic, inbox))), Some(orders))
+            (Served::Site(Box::new(Api::new(number, to_logic, inbox)), websockets), Some(orders))
         }
         Service::Operations(operations) => (Served::Operations(operations), None),
     };
@@ -312,9 +314,11 @@ impl Server {
     fn step(&mut self, slot: usize) {
         let Some(connection) = self.connections.get_mut(slot) else { return };
         connection.is_queued = false;
+        let mut asked_by = None;
         let (name, settings, service) = (self.name, &self.settings, &mut self.service);
         let answer = &mut |client: &Client, request: &Request, received: Received| {
             let address = forwarded(client.address.ip(), &request.forwarded_for, &settings.proxies);
+            asked_by = Some(address);
             if let Received::Whole(_) = received {
                 log::debug!("{name}: {:?} {:?} from {address}", request.method, request.path);
             }
@@ -327,7 +331,19 @@ impl Server {
         };
         match connection.step(&mut self.buffer, settings, &mut self.addresses, answer) {
             Ok(()) => self.queue(slot),
-            Err(closed) => self.remove(slot, closed),
+            Err(Closed::Upgraded) => self.hand_over(slot, asked_by),
+            Err(closed) => drop(self.remove(slot, closed)),
+        }
+    }
+
+    /// Hands a connection over that speaks WebSocket from now on.
+    fn hand_over(&mut self, slot: usize, client: Option<IpAddr>) {
+        let connection = self.remove(slot, Closed::Upgraded);
+        let client = client.unwrap_or(connection.client().address.ip());
+        match (connection.upgraded(client, self.poll.registry()), &self.service) {
+            (Ok(upgraded), Served::Site(_, websockets)) => websockets.adopt(upgraded),
+            (Ok(_), Served::Operations(_)) => {}
+            (Err(error), _) => self.warn(&format!("cannot hand over a connection from {client}: {error}")),
         }
     }
 
@@ -338,12 +354,12 @@ impl Server {
             let Some(connection) = self.connections.get_mut(slot) else { continue };
             match connection.time_out(now) {
                 Ok(()) => self.queue(slot),
-                Err(closed) => self.remove(slot, closed),
+                Err(closed) => drop(self.remove(slot, closed)),
             }
         }
     }
 
-    fn remove(&mut self, slot: usize, closed: Closed) {
+    fn remove(&mut self, slot: usize, closed: Closed) -> Connection {
         let connection = self.connections.remove(slot);
         if let Some(api) = self.service.api() {
             api.abandon(slot);
@@ -354,6 +370,7 @@ impl Server {
         if closed == Closed::Surplus {
             self.report_surplus(connection.client().address.ip());
         }
+        connection
     }
 
     fn report_surplus(&mut self, peer: IpAddr) {

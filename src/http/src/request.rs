@@ -15,6 +15,10 @@ pub(crate) struct Request {
     pub target: String,
     /// A host with or without a port; empty where an old client says none.
     pub host: String,
+    /// Where the page comes from that has sent it; `None`: no browser says so.
+    pub origin: Option<String>,
+    /// The fields of an upgrade to WebSocket, if it asks for one.
+    pub websocket: Option<Box<WebSocketFields>>,
     /// The values of X-Forwarded-For, joined by commas.
     pub forwarded_for: String,
     /// The connection is used for another request after this one.
@@ -40,6 +44,14 @@ impl Method {
     pub fn is_safe(&self) -> bool {
         matches!(self, Method::Get | Method::Head)
     }
+}
+
+/// The fields of a request to speak WebSocket, as they were sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WebSocketFields {
+    pub key: String,
+    pub version: String,
+    pub protocols: String,
 }
 
 impl Request {
@@ -97,12 +109,31 @@ impl Request {
             path,
             target: target.to_owned(),
             host: host.to_owned(),
+            origin: one(head, "Origin")?.map(str::to_owned),
+            websocket: (is_current && says("upgrade")).then(|| websocket_fields(head)).transpose()?.flatten(),
             forwarded_for: forwarded.join(","),
             keeps_alive,
             expects_continue,
             wants_json,
         })
     }
+}
+
+/// What asks for WebSocket, if the request asks for that protocol.
+fn websocket_fields(head: &RequestHead) -> Result<Option<Box<WebSocketFields>>, Status> {
+    let is_websocket =
+        one(head, "Upgrade")?.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"));
+    if !is_websocket {
+        return Ok(None);
+    }
+    let value = |name| Ok(one(head, name)?.unwrap_or_default().to_owned());
+    let protocols = head.headers().iter().filter(|(name, _)| name == "Sec-WebSocket-Protocol");
+    let protocols: Vec<&str> = protocols.map(|(_, value)| value.as_str()).collect();
+    Ok(Some(Box::new(WebSocketFields {
+        key: value("Sec-WebSocket-Key")?,
+        version: value("Sec-WebSocket-Version")?,
+        protocols: protocols.join(","),
+    })))
 }
 
 /// Accepts one way only to say where a request ends: a proxy in front may read any other in another way (RFC 9112, 6.3).

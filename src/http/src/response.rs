@@ -34,6 +34,9 @@ impl Response {
     }
 
     pub fn encode(&self, method: &Method, keeps_alive: bool, out: &mut Vec<u8>) {
+        if self.status == Status::SwitchingProtocols {
+            return self.encode_switch(out);
+        }
         let mut head = format!("HTTP/1.1 {}\r\n", self.status.line());
         let mut field = |name: &str, value: &dyn std::fmt::Display| {
             // Writing to a String cannot fail.
@@ -60,5 +63,11 @@ impl Response {
         if *method != Method::Head {
             out.extend_from_slice(self.body.as_bytes());
         }
+    }
+
+    /// There is no body: another protocol follows (RFC 9110, 15.2.2).
+    fn encode_switch(&self, out: &mut Vec<u8>) {
+        let fields: String = self.fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        out.extend_from_slice(format!("HTTP/1.1 {}\r\n{fields}\r\n", self.status.line()).as_bytes());
     }
 }

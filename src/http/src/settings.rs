@@ -23,6 +23,8 @@ pub struct Settings {
     pub proxies: Vec<IpNet>,
     /// Where browsers reach this server, if the operator has said so.
     pub url: Option<Origin>,
+    /// Whose pages may use this server, beside its own.
+    pub origins: Vec<Origin>,
 }
 
 impl Settings {
@@ -32,11 +34,13 @@ impl Settings {
         let Ok(origin) = origin.parse::<Origin>() else { return false };
         let scheme = if origin.is_secure() { "https" } else { "http" };
         let own = format!("{scheme}://{host}").parse::<Origin>();
-        own.is_ok_and(|own| own == origin) || self.url.as_ref() == Some(&origin)
+        own.is_ok_and(|own| own == origin)
+            || self.url.as_ref() == Some(&origin)
+            || self.origins.contains(&origin)
     }
 
     /// Only limits: no TLS, no proxies.
     pub fn plain(limits: Limits) -> Settings {
-        Settings { limits, encryption: None, proxies: Vec::new(), url: None }
+        Settings { limits, encryption: None, proxies: Vec::new(), url: None, origins: Vec::new() }
     }
 }

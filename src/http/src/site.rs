@@ -2,14 +2,19 @@
 
 use crate::request::Request;
 use crate::response::{HTML, Response};
+use crate::settings::Settings;
 use crate::status::Status;
+use crate::upgrade::{self, WebSockets};
 
 const PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
 <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>chatserver</title>\
 <style>body{font:16px/1.5 system-ui,sans-serif;margin:3em auto;max-width:34em;padding:0 1em;color-scheme:light dark}</style>\
 <h1>chatserver</h1><p>This is a chat server. Talk with <code>chatclient</code> on its chat port.</p></html>\n";
 
-pub(crate) fn answer(request: &Request) -> Response {
+pub(crate) fn answer(request: &Request, settings: &Settings, websockets: &dyn WebSockets) -> Response {
+    if request.path == "/ws" {
+        return upgrade::answer(request, settings, websockets);
+    }
     if request.path != "/" {
         return Response::plain(Status::NotFound);
     }

@@ -2,6 +2,7 @@
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
+    SwitchingProtocols,
     Ok,
     Created,
     NoContent,
@@ -18,6 +19,7 @@ pub(crate) enum Status {
     ExpectationFailed,
     TooManyRequests,
     Internal,
+    UpgradeRequired,
     Unavailable,
     InsufficientStorage,
     VersionNotSupported,
@@ -27,6 +29,7 @@ impl Status {
     /// The code and its reason (RFC 9110, 15).
     pub fn line(self) -> &'static str {
         match self {
+            Status::SwitchingProtocols => "101 Switching Protocols",
             Status::Ok => "200 OK",
             Status::Created => "201 Created",
             Status::NoContent => "204 No Content",
@@ -44,6 +47,7 @@ impl Status {
             Status::InsufficientStorage => "507 Insufficient Storage",
             Status::ContentTooLarge => "413 Content Too Large",
             Status::ExpectationFailed => "417 Expectation Failed",
+            Status::UpgradeRequired => "426 Upgrade Required",
             Status::Unavailable => "503 Service Unavailable",
             Status::VersionNotSupported => "505 HTTP Version Not Supported",
         }

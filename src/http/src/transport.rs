@@ -60,6 +60,11 @@ impl Transport {
         self.stream.read(buffer)
     }
 
+    /// The socket and the TLS session over it.
+    pub fn into_parts(self) -> (TcpStream, Option<Box<Layer<Server>>>) {
+        (self.stream, self.tls)
+    }
+
     /// Ends the output: the peer reads end of stream after everything that was written.
     pub fn close_write(&mut self) -> Result<()> {
         if let Some(layer) = &mut self.tls {

@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "test support")]
 
-use http::{Encryption, Http, Limits, LogicLink, Service, Settings};
+use http::{Encryption, Http, Limits, LogicLink, Service, Settings, Upgraded, WebSockets};
 use rcgen::{CertificateParams, KeyPair};
 use runtime::queue::{Bell, queue};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 use tls::{Acceptor, Client, Identity, Layer, TlsRequired, Trust};
 
@@ -15,15 +16,32 @@ use tls::{Acceptor, Client, Identity, Layer, TlsRequired, Trust};
 const PATIENCE: Duration = Duration::from_secs(60);
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
+/// Takes over connections, or is full.
+struct Adopted(Option<Sender<Upgraded>>);
+
+impl WebSockets for Adopted {
+    fn has_room(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn adopt(&self, upgraded: Upgraded) {
+        self.0.as_ref().unwrap().send(upgraded).unwrap();
+    }
+}
+
 fn limits(per_address: usize) -> Limits {
     Limits { connections: 100, per_address }
 }
 
 fn start(settings: Settings) -> (Http, SocketAddr) {
+    start_with(settings, None)
+}
+
+fn start_with(settings: Settings, adopts: Option<Sender<Upgraded>>) -> (Http, SocketAddr) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let (to_logic, _) = queue(1, &Arc::new(Bell::new()));
-    let service = Service::Site(LogicLink { number: 1, to_logic });
+    let service = Service::Site(LogicLink { number: 1, to_logic }, Box::new(Adopted(adopts)));
     (http::start("http", listener, settings, service).unwrap(), address)
 }
 
@@ -169,5 +187,52 @@ fn what_is_no_tls_is_answered_with_an_alert_and_the_server_serves_on() {
     let mut answer = String::new();
     plain.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    http.stop();
+}
+
+const UPGRADE: &[u8] = b"GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat.1\r\n\r\n";
+
+#[test]
+fn an_upgraded_connection_is_handed_over_with_what_came_behind_and_what_was_not_sent() {
+    let (sender, adopted) = mpsc::channel();
+    let (http, address) = start_with(Settings::plain(limits(2)), Some(sender));
+    for piece in [1, 7, usize::MAX] {
+        let mut stream = connect(address);
+        let bytes = [b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", UPGRADE, b"behind"].concat();
+        for piece in bytes.chunks(piece.min(bytes.len())) {
+            stream.write_all(piece).unwrap();
+        }
+        let Upgraded { client, received, output, stream: mut adopted_stream, tls } =
+            adopted.recv_timeout(PATIENCE).unwrap();
+        assert_eq!((client, tls.is_none()), (stream.local_addr().unwrap(), true));
+        // What is not in `received` is still in the socket.
+        let mut rest = received;
+        while rest.len() < b"behind".len() {
+            let mut buffer = [0; 16];
+            match adopted_stream.read(&mut buffer) {
+                Ok(length) => rest.extend_from_slice(&buffer[..length]),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+        assert_eq!(rest, b"behind");
+        drop(adopted_stream);
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).unwrap();
+        said.extend_from_slice(&output);
+        let said = String::from_utf8(said).unwrap();
+        let (page, switched) = said.split_once("</html>\n").expect(&said);
+        assert!(page.starts_with("HTTP/1.1 200 OK"), "{said}");
+        assert!(switched.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{said}");
+        assert!(switched.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{said}");
+        assert!(switched.ends_with("\r\n\r\n"), "{said}");
+    }
+    http.stop();
+    let (http, address) = start(Settings::plain(limits(2)));
+    let mut stream = connect(address);
+    stream.write_all(UPGRADE).unwrap();
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 503");
     http.stop();
 }

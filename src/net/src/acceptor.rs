@@ -137,7 +137,7 @@ impl Acceptor {
                     return Attempt::Wasted;
                 }
                 self.pending_logins.accept();
-                let transport = Transport::plain(Tcp::accepted(stream));
+                let transport = Transport::new(Tcp::accepted(stream), None);
                 Attempt::Accepted(Accepted { transport, peer: peer.into() })
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Attempt::Empty,

@@ -8,6 +8,7 @@ use crate::output_budget::Claim;
 use crate::peer::PeerAddress;
 use crate::pending_logins::Age;
 use logic::{ConnId, Input};
+use websocket::{Kind, put_message};
 use wire::limits::FRAME_BYTES_BEFORE_LOGIN;
 use wire::{Command, UserId, timeline};
 
@@ -20,6 +21,7 @@ pub(crate) struct Channel {
     age: Age,
     /// It is in [`Context::pending_logins`].
     is_pending_login: bool,
+    pub is_websocket: bool,
     /// The account that is logged in.
     pub user: Option<UserId>,
     pub flow: Flow,
@@ -45,6 +47,7 @@ impl Channel {
             peer,
             age: context.pending_logins.newest_age(),
             is_pending_login: false,
+            is_websocket: false,
             user: None,
             flow: Flow::default(),
             output: Output::default(),
@@ -166,6 +169,22 @@ impl Channel {
         if !self.flush_queued {
             self.flush_queued = true;
             context.answers.push(self.id);
+        }
+    }
+
+    /// Appends one frame, which on a WebSocket is a message of its own.
+    pub fn write_frame(&mut self, context: &mut Context, encode: impl FnOnce(&mut Vec<u8>)) {
+        match self.is_websocket {
+            false => self.write(context, encode),
+            true => self.write(context, |out| put_message(out, Kind::Binary, None, encode)),
+        }
+    }
+
+    /// Like [`Channel::write_frame`], for an answer.
+    pub fn answer_frame(&mut self, context: &mut Context, encode: impl FnOnce(&mut Vec<u8>)) {
+        match self.is_websocket {
+            false => self.answer(context, encode),
+            true => self.answer(context, |out| put_message(out, Kind::Binary, None, encode)),
         }
     }
 

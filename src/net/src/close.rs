@@ -25,6 +25,10 @@ pub enum CloseReason {
     OutputMemory,
     #[error("the client sent a malformed or oversized frame")]
     BadFrame,
+    #[error("the client sent what is not acceptable on a WebSocket: {0}")]
+    BadWebSocket(websocket::Fault),
+    #[error("the client sent a WebSocket message that is not exactly one frame")]
+    NotOneFrame,
     #[error("the first byte belongs to no supported protocol")]
     UnknownDialect,
     #[error("the client sent malformed JSON or an oversized object")]
@@ -54,6 +58,8 @@ impl CloseReason {
         match self {
             CloseReason::PeerClosed
             | CloseReason::BadFrame
+            | CloseReason::BadWebSocket(_)
+            | CloseReason::NotOneFrame
             | CloseReason::BadObject
             | CloseReason::UnknownDialect
             | CloseReason::BadProxyHeader

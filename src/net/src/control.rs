@@ -8,8 +8,20 @@ use std::time::Duration;
 pub(crate) enum Control {
     /// Serve these connections from now on.
     Adopt(Vec<Accepted>),
+    /// Serve this connection as a WebSocket from now on.
+    AdoptWebSocket(Box<Upgraded>),
     /// Write all output, close all connections and end the thread, within this time.
     Drain(Duration),
+}
+
+/// A connection that was upgraded to WebSocket and counted, and is not registered with any poll.
+#[derive(Debug)]
+pub(crate) struct Upgraded {
+    pub accepted: Accepted,
+    /// What the client has sent since.
+    pub received: Vec<u8>,
+    /// What it has not been sent yet.
+    pub output: Vec<u8>,
 }
 
 /// A connection that was just accepted and counted, and is not registered with any poll.

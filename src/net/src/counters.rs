@@ -20,39 +20,63 @@ pub struct Counters {
     pub handshakes: Counter,
     /// Connections that are no more.
     pub closed: Counter,
-    open: [[Gauge; 2]; DIALECTS.len()],
+    open: [[Gauge; TRANSPORTS.len()]; DIALECTS.len()],
 }
 
 /// What a connection speaks; `None`: nothing yet.
 pub const DIALECTS: [Option<Dialect>; 3] = [None, Some(Dialect::Tlv), Some(Dialect::Legacy)];
 
+/// What carries a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransportKind {
+    Tcp,
+    Tls,
+    WebSocket,
+    /// A WebSocket over TLS.
+    SecureWebSocket,
+}
+
+pub const TRANSPORTS: [TransportKind; 4] =
+    [TransportKind::Tcp, TransportKind::Tls, TransportKind::WebSocket, TransportKind::SecureWebSocket];
+
+impl TransportKind {
+    pub(crate) fn of(is_websocket: bool, is_encrypted: bool) -> TransportKind {
+        match (is_websocket, is_encrypted) {
+            (false, false) => TransportKind::Tcp,
+            (false, true) => TransportKind::Tls,
+            (true, false) => TransportKind::WebSocket,
+            (true, true) => TransportKind::SecureWebSocket,
+        }
+    }
+}
+
 impl Counters {
     /// Open connections that speak this.
-    pub fn open(&self, dialect: Option<Dialect>, is_encrypted: bool) -> u64 {
-        self.gauge(dialect, is_encrypted).get()
+    pub fn open(&self, dialect: Option<Dialect>, transport: TransportKind) -> u64 {
+        self.gauge(dialect, transport).get()
     }
 
-    pub(crate) fn opened(&self, dialect: Option<Dialect>, is_encrypted: bool) {
-        self.gauge(dialect, is_encrypted).increment();
+    pub(crate) fn opened(&self, dialect: Option<Dialect>, transport: TransportKind) {
+        self.gauge(dialect, transport).increment();
     }
 
-    pub(crate) fn closed(&self, dialect: Option<Dialect>, is_encrypted: bool) {
-        self.gauge(dialect, is_encrypted).decrement();
+    pub(crate) fn closed(&self, dialect: Option<Dialect>, transport: TransportKind) {
+        self.gauge(dialect, transport).decrement();
         self.closed.add(1);
     }
 
-    /// A connection that spoke nothing, without TLS, has begun to speak.
-    pub(crate) fn became(&self, dialect: Option<Dialect>, is_encrypted: bool, was_encrypted: bool) {
-        self.gauge(None, was_encrypted).decrement();
-        self.opened(dialect, is_encrypted);
+    /// A connection that spoke nothing has begun to speak.
+    pub(crate) fn became(&self, dialect: Option<Dialect>, transport: TransportKind, before: TransportKind) {
+        self.gauge(None, before).decrement();
+        self.opened(dialect, transport);
     }
 
-    fn gauge(&self, dialect: Option<Dialect>, is_encrypted: bool) -> &Gauge {
+    fn gauge(&self, dialect: Option<Dialect>, transport: TransportKind) -> &Gauge {
         let row = match dialect {
             None => 0,
             Some(Dialect::Tlv) => 1,
             Some(Dialect::Legacy) => 2,
         };
-        &self.open[row][usize::from(is_encrypted)]
+        &self.open[row][transport as usize]
     }
 }

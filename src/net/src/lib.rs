@@ -8,6 +8,7 @@
 //! ```
 //!
 //! * `listen`: listening sockets, the limit of open files.
+//! * `adopter`: takes over connections that the HTTP listener has upgraded to WebSocket.
 //! * `acceptor`: one thread; accepts, survives running out of descriptors, hands connections to the reactors in turn.
 //! * `reactor`: a thread each; reads, decodes, carries out orders (`orders`), writes each connection once a turn,
 //!   enforces
@@ -25,6 +26,7 @@
 //! The acceptor may wait for a reactor; a reactor waits for no other thread.
 
 mod acceptor;
+mod adopter;
 mod channel;
 mod close;
 mod codec;
@@ -51,9 +53,10 @@ mod wheel;
 #[cfg(test)]
 mod tests;
 
+pub use adopter::{Adopter, WebSocket};
 pub use close::CloseReason;
 pub use config::{NetConfig, PACE, Timeouts, TlsConfig};
-pub use counters::{Counters, DIALECTS};
+pub use counters::{Counters, DIALECTS, TRANSPORTS, TransportKind};
 pub use listen::{BindError, bind, raise_fd_limit};
 pub use output_budget::OutputBudget;
 
@@ -69,7 +72,7 @@ use std::io;
 use std::net::TcpListener;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use table::ConnectionTable;
@@ -86,6 +89,8 @@ pub struct Net {
     reactors: Vec<ReactorHandle>,
     pending_logins: Arc<PendingLogins>,
     output: Arc<OutputBudget>,
+    connections_max: usize,
+    is_accepting: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -167,7 +172,14 @@ pub fn start(
         })
         .collect::<io::Result<_>>()?;
     let thread = thread::Builder::new().name("acceptor".to_owned()).spawn(|| acceptor.run())?;
-    Ok(Net { acceptor: Some(AcceptorHandle { stop, waker, thread }), reactors, pending_logins, output })
+    Ok(Net {
+        acceptor: Some(AcceptorHandle { stop, waker, thread }),
+        reactors,
+        pending_logins,
+        output,
+        connections_max: config.connections,
+        is_accepting: Arc::new(AtomicBool::new(true)),
+    })
 }
 
 impl Net {
@@ -175,6 +187,17 @@ impl Net {
     /// reactor waits for no other thread.
     pub fn orders(&self) -> Vec<Outbox<Vec<Order>>> {
         self.reactors.iter().map(|reactor| reactor.orders.clone()).collect()
+    }
+
+    /// Takes over connections that another listener has upgraded to WebSocket.
+    pub fn adopter(&self) -> Adopter {
+        Adopter {
+            reactors: self.reactors.iter().map(|reactor| reactor.controls.clone()).collect(),
+            next: AtomicUsize::new(0),
+            pending_logins: Arc::clone(&self.pending_logins),
+            connections_max: self.connections_max,
+            is_accepting: Arc::clone(&self.is_accepting),
+        }
     }
 
     /// What each reactor counts about itself.
@@ -194,6 +217,7 @@ impl Net {
 
     /// Closes the listeners. When it returns, no new connection is accepted; open ones are served on.
     pub fn stop_accepting(&mut self) {
+        self.is_accepting.store(false, Ordering::Relaxed);
         if let Some(AcceptorHandle { stop, waker, thread }) = self.acceptor.take() {
             stop.store(true, Ordering::SeqCst);
             waker.wake().expect("an eventfd that is open takes a write");

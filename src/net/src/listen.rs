@@ -58,6 +58,11 @@ pub(crate) fn prepare(listener: &TcpListener) -> io::Result<()> {
     SockRef::from(listener).set_tcp_notsent_lowat(UNSENT_BYTES)
 }
 
+/// Bounds what the kernel takes of a connection that another listener has accepted.
+pub(crate) fn limit_unsent(stream: &mio::net::TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES)
+}
+
 fn next_free(address: SocketAddr) -> Option<SocketAddr> {
     let after = address.port().checked_add(1)?;
     (after..=after.saturating_add(PORTS_TRIED))

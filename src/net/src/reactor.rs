@@ -266,7 +266,16 @@ impl Reactor {
     fn take_control(&mut self) -> Option<Duration> {
         match self.endpoints.controls.try_recv() {
             Ok(Some(Control::Adopt(batch))) => {
-                batch.into_iter().for_each(|accepted| self.connections.adopt(accepted, &mut self.context));
+                for accepted in batch {
+                    self.connections.adopt(accepted, &mut self.context);
+                }
+                None
+            }
+            Ok(Some(Control::AdoptWebSocket(upgraded))) => {
+                self.connections.adopt_websocket(*upgraded, &mut self.context);
+                if self.drained_by.is_some() {
+                    self.connections.shut_down(&mut self.context);
+                }
                 None
             }
             Ok(Some(Control::Drain(within))) => Some(within),

@@ -3,7 +3,7 @@
 use crate::close::CloseReason;
 use crate::connection::Connection;
 use crate::context::Context;
-use crate::control::Accepted;
+use crate::control::{Accepted, Upgraded};
 use crate::deadline::{Span, Tick};
 use crate::peer::PeerAddress;
 use crate::token;
@@ -51,7 +51,11 @@ impl ConnectionTable {
     }
 
     /// Takes in a connection that was accepted.
-    pub fn adopt(&mut self, Accepted { mut transport, peer }: Accepted, context: &mut Context) {
+    pub fn adopt(
+        &mut self,
+        Accepted { mut transport, peer }: Accepted,
+        context: &mut Context,
+    ) -> Option<ConnId> {
         let slot = self.slots.vacant_key();
         self.generation = self.generation.wrapping_add(1);
         let id = ConnId::new(self.reactor, slot, self.generation);
@@ -59,13 +63,23 @@ impl ConnectionTable {
             log::warn!("cannot register the connection from {peer} with epoll: {error}");
             context.pending_logins.arrive();
             context.pending_logins.open.fetch_sub(1, Ordering::Relaxed);
-            return;
+            return None;
         }
         let mut conn = Connection::new(id, transport, peer, context);
         conn.start(context);
         context.pending_logins.arrive();
-        context.counters.opened(None, false);
+        context.counters.opened(None, conn.transport_kind());
         self.slots.insert(conn);
+        Some(id)
+    }
+
+    /// Takes in a connection that was upgraded to WebSocket.
+    pub fn adopt_websocket(&mut self, upgraded: Upgraded, context: &mut Context) {
+        let Upgraded { accepted, received, output } = upgraded;
+        let id = self.adopt(accepted, context);
+        if let Some(conn) = id.and_then(|id| self.find_open(id)) {
+            conn.upgrade(received, output, context);
+        }
     }
 
     pub fn log_in(&mut self, id: ConnId, user: UserId, context: &mut Context) {
@@ -144,7 +158,7 @@ impl ConnectionTable {
             log::debug!("closing connection {id:?} from {}: {reason}", conn.peer());
             conn.end(context);
             if reason.is_gentle() && !conn.is_finished() {
-                conn.begin_flush(context);
+                conn.begin_flush(reason, context);
                 return;
             }
         }

@@ -9,9 +9,9 @@ use crate::config::Config;
 use crate::logic_thread::{self, Outlets};
 use crate::ops::{Lifecycle, Observed, Queue};
 use crate::{password, search_index, systemd};
-use http::{Http, LogicLink, Service};
+use http::{Http, LogicLink, Service, Upgraded, WebSockets};
 use logic::{Logic, Policy, Rules};
-use net::{BindError, Net, NetConfig, TlsConfig};
+use net::{Adopter, BindError, Net, NetConfig, TlsConfig};
 use runtime::worker::Worker;
 use runtime::{log_writer, watchdog};
 use search::{Load, Search};
@@ -218,12 +218,14 @@ impl Server {
                 http::Limits { connections: connections.web, per_address: (connections.web / 4).max(16) };
             let required = config.tls.required;
             let to_logic = inputs.clone();
-            let service = Service::Site(LogicLink { number: reactors, to_logic });
+            let service =
+                Service::Site(LogicLink { number: reactors, to_logic }, Box::new(Reactors(net.adopter())));
             let settings = http::Settings {
                 limits,
                 encryption: acceptor.clone().map(|acceptor| http::Encryption { acceptor, required }),
                 proxies: config.http.proxies.clone(),
                 url: config.http.url.clone(),
+                origins: config.http.origins.clone(),
             };
             http.push(http::start("http", listener, settings, service).map_err(sentence)?);
         }
@@ -285,6 +287,19 @@ impl Server {
         self.storage.stop();
         // Last: until then it says that the server is stopping.
         self.http.into_iter().for_each(Http::stop);
+    }
+}
+
+/// Serves the WebSockets of the HTTP listener.
+struct Reactors(Adopter);
+
+impl WebSockets for Reactors {
+    fn has_room(&self) -> bool {
+        self.0.has_room()
+    }
+
+    fn adopt(&self, Upgraded { stream, tls, client, received, output }: Upgraded) {
+        self.0.adopt(net::WebSocket { stream, tls, peer: client, received, output });
     }
 }
 

@@ -66,6 +66,14 @@ pub fn split_frame(bytes: &[u8], max: usize) -> Result<Option<(Frame<'_>, usize)
     Ok(rest.get(..length as usize).map(|value| (Frame { kind, request, value }, HEADER_BYTES + value.len())))
 }
 
+/// The length of the first frame in `bytes`, whatever it is; `None`: it is incomplete.
+pub fn frame_length(bytes: &[u8]) -> Option<usize> {
+    let header = bytes.first_chunk::<HEADER_BYTES>()?;
+    let [.., a, b, c, d] = *header;
+    let length = HEADER_BYTES + u32::from_be_bytes([a, b, c, d]) as usize;
+    (bytes.len() >= length).then_some(length)
+}
+
 /// Appends one frame to `out`; `value` appends the frame's value.
 pub fn put_frame(out: &mut Vec<u8>, kind: u16, request: u32, value: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();

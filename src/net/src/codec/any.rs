@@ -2,6 +2,7 @@
 
 use super::legacy::Legacy;
 use super::tlv::Tlv;
+use super::websocket::WebSocket;
 use super::{Codec, FanOut, Liveness};
 use crate::channel::Channel;
 use crate::close::CloseReason;
@@ -16,9 +17,15 @@ pub(crate) enum AnyCodec {
     Tlv(Tlv),
     /// Boxed, because most connections are of the other kind.
     Legacy(Box<Legacy>),
+    WebSocket(Box<WebSocket>),
 }
 
 impl AnyCodec {
+    /// The codec of a connection that was upgraded to WebSocket.
+    pub fn websocket() -> AnyCodec {
+        AnyCodec::WebSocket(Box::default())
+    }
+
     /// The codec for a connection with this first byte; `None`: the byte belongs to no supported protocol.
     pub fn for_first_byte(byte: u8) -> Option<AnyCodec> {
         Some(match Dialect::from_first_byte(byte)? {
@@ -33,6 +40,7 @@ macro_rules! dispatch {
         match $any {
             AnyCodec::Tlv($codec) => $call,
             AnyCodec::Legacy($codec) => $call,
+            AnyCodec::WebSocket($codec) => $call,
         }
     };
 }
@@ -48,6 +56,10 @@ impl Codec for AnyCodec {
 
     fn has_room(&self) -> bool {
         dispatch!(self, codec => codec.has_room())
+    }
+
+    fn has_pending(&self) -> bool {
+        dispatch!(self, codec => codec.has_pending())
     }
 
     fn pending(&mut self) -> &mut Vec<u8> {
@@ -119,6 +131,10 @@ impl Codec for AnyCodec {
 
     fn gap_elapsed(&mut self, channel: &mut Channel, context: &mut Context) {
         dispatch!(self, codec => codec.gap_elapsed(channel, context));
+    }
+
+    fn say_goodbye(&mut self, reason: CloseReason, channel: &mut Channel, context: &mut Context) {
+        dispatch!(self, codec => codec.say_goodbye(reason, channel, context));
     }
 
     fn log_out(&mut self, context: &mut Context) {

@@ -5,13 +5,14 @@
 //!   bytes <-- Channel::output <-- reply, welcome, push, deliver <-- orders
 //! ```
 //!
-//! [`tlv`] is the server's own protocol, [`legacy`] the JSON stream of muduo cluster chat clients; a WebSocket codec
-//! would be another variant of [`AnyCodec`]. The first byte of a connection chooses, once. State that only one protocol
-//! needs belongs to its codec.
+//! [`tlv`] is the server's own protocol, [`legacy`] the JSON stream of muduo cluster chat clients. The first byte of a
+//! connection chooses, once. [`websocket`] is the own protocol on connections that HTTP hands over. State that only one
+//! protocol needs belongs to its codec.
 
 mod any;
 mod legacy;
 mod tlv;
+mod websocket;
 
 pub(crate) use any::AnyCodec;
 
@@ -55,6 +56,9 @@ pub(crate) trait Codec {
 
     /// Whether another request may be decoded, as far as the codec's own state is concerned.
     fn has_room(&self) -> bool;
+
+    /// Whether a request may wait that [`Codec::resume`] continues with.
+    fn has_pending(&self) -> bool;
 
     /// Bytes that were read and not decoded: an incomplete request, or everything since the gate closed.
     fn pending(&mut self) -> &mut Vec<u8>;
@@ -136,6 +140,9 @@ pub(crate) trait Codec {
 
     /// The gap that the codec began in [`crate::context::legacy::Pacer`] is over.
     fn gap_elapsed(&mut self, channel: &mut Channel, context: &mut Context);
+
+    /// Tells the peer that the connection ends, if its protocol has something for that.
+    fn say_goodbye(&mut self, _reason: CloseReason, _channel: &mut Channel, _context: &mut Context) {}
 
     // ---- life -----------------------------------------------------------------------------------------------------
 

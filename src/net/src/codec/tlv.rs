@@ -35,6 +35,10 @@ impl Codec for Tlv {
         true
     }
 
+    fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     fn pending(&mut self) -> &mut Vec<u8> {
         &mut self.pending
     }
@@ -84,7 +88,7 @@ impl Codec for Tlv {
         context: &mut Context,
     ) {
         if request != 0 {
-            channel.answer(context, |out| reply.encode(kind, request, out));
+            channel.answer_frame(context, |out| reply.encode(kind, request, out));
         }
     }
 
@@ -92,7 +96,7 @@ impl Codec for Tlv {
     fn welcome(&mut self, _welcome: &Welcome, _channel: &mut Channel, _context: &mut Context) {}
 
     fn push(&mut self, push: &Push, _fan_out: &mut FanOut, channel: &mut Channel, context: &mut Context) {
-        channel.write(context, |out| push.encode(out));
+        channel.write_frame(context, |out| push.encode(out));
     }
 
     fn deliver(
@@ -105,7 +109,7 @@ impl Codec for Tlv {
         if frame.is_empty() {
             Push::Message(message::Push::New(Arc::clone(message))).encode(frame);
         }
-        channel.write(context, |out| out.extend_from_slice(frame));
+        channel.write_frame(context, |out| out.extend_from_slice(frame));
     }
 
     fn fill(&mut self, _channel: &mut Channel, _context: &mut Context) {}
@@ -121,7 +125,7 @@ impl Codec for Tlv {
     }
 }
 
-fn handle_frame(frame: Frame<'_>, channel: &mut Channel, context: &mut Context) {
+pub(super) fn handle_frame(frame: Frame<'_>, channel: &mut Channel, context: &mut Context) {
     let Frame { kind, request, value } = frame;
     if kind == request::HEARTBEAT {
         return answer_heartbeat(frame, channel, context);
@@ -143,7 +147,7 @@ fn answer_heartbeat(frame: Frame<'_>, channel: &mut Channel, context: &mut Conte
             if request != 0 {
                 let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 let answer = Heartbeat { time: UnixMillis(time.as_millis() as u64), ..beat };
-                channel.write(context, |out| {
+                channel.write_frame(context, |out| {
                     put_frame(out, REPLY | kind, request, |out| out.extend_from_slice(&answer.encode()));
                 });
             }
@@ -161,7 +165,7 @@ fn answer_heartbeat(frame: Frame<'_>, channel: &mut Channel, context: &mut Conte
 
 fn refuse(kind: u16, request: u32, refusal: Refusal, channel: &mut Channel, context: &mut Context) {
     if request != 0 {
-        channel.write(context, |out| Reply::from(refusal).encode(kind, request, out));
+        channel.write_frame(context, |out| Reply::from(refusal).encode(kind, request, out));
     }
 }
 
@@ -173,11 +177,11 @@ fn refuse_stream(error: FrameError, channel: &mut Channel, context: &mut Context
         }
         FrameError::TooLarge { .. } => {
             let refusal = Refusal::new(Errno::TooLarge, error.to_string());
-            channel.write(context, |out| Push::Error(Box::new(refusal)).encode(out));
+            channel.write_frame(context, |out| Push::Error(Box::new(refusal)).encode(out));
         }
         FrameError::Magic => {
             let refusal = Refusal::new(Errno::BadRequest, error.to_string());
-            channel.write(context, |out| Push::Error(Box::new(refusal)).encode(out));
+            channel.write_frame(context, |out| Push::Error(Box::new(refusal)).encode(out));
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::Connection;
 use crate::close::CloseReason;
 use crate::context::Context;
+use crate::counters::TransportKind;
 use logic::Network;
 use std::io::{Error, ErrorKind};
 use wire::{Dialect, Errno, Push, Refusal};
@@ -20,7 +21,7 @@ impl Connection {
         if let Err(error) = self.transport.start_tls(&settings.acceptor, bytes) {
             return Err(self.bad_tls(&error));
         }
-        context.counters.became(None, true, false);
+        context.counters.became(None, TransportKind::Tls, TransportKind::Tcp);
         self.since = context.now;
         self.arm(context);
         self.await_handshake(context);

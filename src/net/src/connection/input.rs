@@ -163,8 +163,8 @@ impl Connection {
         Ok(())
     }
 
-    fn has_pending(&mut self) -> bool {
-        self.codec.as_mut().is_some_and(|codec| !codec.pending().is_empty())
+    fn has_pending(&self) -> bool {
+        self.codec.as_ref().is_some_and(Codec::has_pending)
     }
 
     fn resume(&mut self, context: &mut Context) -> Result<(), CloseReason> {
@@ -223,11 +223,31 @@ impl Connection {
         if codec.liveness() == Liveness::KeepAlive {
             self.transport.keep_alive().map_err(|_| CloseReason::PeerReset)?;
         }
-        let is_encrypted = self.transport.is_encrypted();
-        context.counters.became(Some(codec.dialect()), is_encrypted, is_encrypted);
-        let peer = self.channel.peer.ip();
-        context.inputs.push(Input::Opened { conn: self.channel.id, peer, dialect: codec.dialect() });
+        let kind = self.transport_kind();
+        context.counters.became(Some(codec.dialect()), kind, kind);
+        self.announce(&codec, context);
         self.codec.insert(codec).take_in(bytes, &mut self.channel, context)
+    }
+
+    fn announce(&self, codec: &AnyCodec, context: &mut Context) {
+        let (conn, peer, dialect) = (self.channel.id, self.channel.peer.ip(), codec.dialect());
+        context.inputs.push(Input::Opened { conn, peer, dialect });
+    }
+
+    /// Makes a connection that was just taken in a WebSocket, as which it goes on in the next turn.
+    pub fn upgrade(&mut self, received: Vec<u8>, output: Vec<u8>, context: &mut Context) {
+        self.handshake = None;
+        let before = self.transport_kind();
+        self.channel.is_websocket = true;
+        let mut codec = AnyCodec::websocket();
+        context.counters.became(Some(codec.dialect()), self.transport_kind(), before);
+        self.announce(&codec, context);
+        *codec.pending() = received;
+        self.codec = Some(codec);
+        self.channel.write(context, |out| out.extend_from_slice(&output));
+        // TLS may have decrypted more.
+        self.readable = true;
+        self.channel.queue_input(context);
     }
 
     /// Queues waiting input, if the gate has opened.

@@ -17,8 +17,10 @@ mod output;
 pub(crate) use input::Readiness;
 
 use crate::channel::Channel;
+use crate::close::CloseReason;
 use crate::codec::{AnyCodec, Codec, FanOut};
 use crate::context::Context;
+use crate::counters::TransportKind;
 use crate::deadline::Tick;
 use crate::flow::{Flow, is_page};
 use crate::peer::PeerAddress;
@@ -138,6 +140,11 @@ impl Connection {
         self.channel.peer
     }
 
+    /// What carries it, for the counters.
+    pub fn transport_kind(&self) -> TransportKind {
+        TransportKind::of(self.channel.is_websocket, self.transport.is_encrypted())
+    }
+
     // ---- orders ---------------------------------------------------------------------------------------------------
 
     pub fn reply(&mut self, kind: u16, request: u32, reply: &Reply, context: &mut Context) {
@@ -209,7 +216,10 @@ impl Connection {
     }
 
     /// Begins to flush output before the transport is closed.
-    pub fn begin_flush(&mut self, context: &mut Context) {
+    pub fn begin_flush(&mut self, reason: CloseReason, context: &mut Context) {
+        if let Some(codec) = &mut self.codec {
+            codec.say_goodbye(reason, &mut self.channel, context);
+        }
         self.phase = Phase::Flushing;
         // Its requests are not answered any more.
         self.channel.flow = Flow::default();
@@ -225,7 +235,7 @@ impl Connection {
     pub fn recycle(mut self, context: &mut Context) {
         self.transport.send_close_notify();
         let dialect = self.codec.as_ref().map(Codec::dialect);
-        context.counters.closed(dialect, self.transport.is_encrypted());
+        context.counters.closed(dialect, self.transport_kind());
         self.channel.leave_pending_logins(context);
         self.channel.output.recycle(&mut context.pool);
         self.channel.unsent = 0;

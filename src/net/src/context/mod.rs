@@ -49,6 +49,8 @@ pub(crate) struct Context {
     /// Output buffers that no connection needs at the moment.
     pub pool: Pool,
     pub legacy: LegacyContext,
+    /// Memory for a message of a WebSocket while it is handled.
+    pub message: Vec<u8>,
     pub pending_logins: Arc<PendingLogins>,
     pub output_budget: Arc<OutputBudget>,
     /// Connections with a request for a page that waits for room in `output_budget`, each once, oldest first.
@@ -90,6 +92,7 @@ impl Context {
             wheel: Wheel::new(),
             pool: Pool::default(),
             legacy: LegacyContext::new(config.style, config.pace),
+            message: Vec::new(),
             pending_logins,
             output_budget,
             awaiting_budget: VecDeque::new(),

@@ -8,6 +8,7 @@ mod life;
 mod plain_refused;
 mod pressure;
 mod proxy;
+mod websocket;
 
 use super::*;
 use runtime::queue::{Bell, Inbox};

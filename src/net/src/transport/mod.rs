@@ -25,8 +25,8 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub fn plain(tcp: Tcp) -> Transport {
-        Transport { tcp, tls: None }
+    pub fn new(tcp: Tcp, tls: Option<Box<Layer<Server>>>) -> Transport {
+        Transport { tcp, tls }
     }
 
     /// Bytes that `write` has taken and that the transport has not passed to the kernel yet.

@@ -4,7 +4,7 @@
 
 use super::value::{
     Literal, RedisUrl, address, address_or_none, boolean, choice, file, host_and_port, integer, msgids, name,
-    networks, origin_or_none, storage_url,
+    networks, origin_or_none, origins, storage_url,
 };
 use http::Origin;
 use ipnet::IpNet;
@@ -96,6 +96,8 @@ sections! {
         proxies: Vec<IpNet> = Vec::new(), networks;
         /// Where browsers reach this server; `None`: wherever they say.
         url: Option<Origin> = None, origin_or_none;
+        /// Whose pages may use this server, beside its own.
+        origins: Vec<Origin> = Vec::new(), origins;
     }
     /// Metrics, probes and the status page.
     ops: Ops {

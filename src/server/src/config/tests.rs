@@ -70,6 +70,7 @@ fn what_is_printed_reads_back() {
         "http.listen=0.0.0.0:80",
         "http.proxies=[\"10.0.0.2\"]",
         "http.url=https://chat.example/",
+        "http.origins=[\"https://talk.example:8443\"]",
         "storage.url=sqlite:a \"b\"\\c/宽\t.db",
         "storage.password_file=/etc/a \"b\"",
         "storage.accept_weak_durability=true",
@@ -180,6 +181,7 @@ fn a_wrong_value_names_its_key() {
             "http.url=chat.example",
             "must have the form `https://host` or `https://host:port` (or `http://`), without a path, not `chat.example`",
         ),
+        ("http.origins=https://a", "must be a list of origins, like `[\"https://chat.example\"]`"),
         ("chat.listen=6000", "must be a string, not an integer"),
         (
             "chat.listen=localhost:6000",

@@ -145,6 +145,14 @@ pub(super) fn origin_or_none(value: &DeValue<'_>) -> Result<Option<Origin>, Stri
     }
 }
 
+pub(super) fn origins(value: &DeValue<'_>) -> Result<Vec<Origin>, String> {
+    let wrong = || "must be a list of origins, like `[\"https://chat.example\"]`".to_owned();
+    let list = value.as_array().ok_or_else(wrong)?;
+    list.iter()
+        .map(|item| item.get_ref().as_str().and_then(|text| text.parse().ok()).ok_or_else(wrong))
+        .collect()
+}
+
 /// Reads the name of a node or an empty string.
 pub(super) fn name(value: &DeValue<'_>) -> Result<String, String> {
     const NAME_MAX: usize = 64;
@@ -277,6 +285,13 @@ impl Literal for Option<SocketAddr> {
 impl Literal for Option<Origin> {
     fn literal(&self) -> String {
         quoted(self.as_ref().map_or_else(String::new, Origin::to_string))
+    }
+}
+
+impl Literal for Vec<Origin> {
+    fn literal(&self) -> String {
+        let origins: Vec<_> = self.iter().map(|origin| quoted(origin.to_string())).collect();
+        format!("[{}]", origins.join(", "))
     }
 }
 

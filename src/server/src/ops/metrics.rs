@@ -2,6 +2,7 @@
 
 use super::observed::{Observed, bounds};
 use super::process;
+use net::TransportKind;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode as encode_text;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -186,15 +187,21 @@ impl Readings {
     }
 }
 
-fn open(observed: &Observed, dialect: Option<Dialect>) -> [(Labels, Value); 2] {
+fn open(observed: &Observed, dialect: Option<Dialect>) -> [(Labels, Value); net::TRANSPORTS.len()] {
     let name = match dialect {
         None => "none",
         Some(Dialect::Tlv) => "tlv",
         Some(Dialect::Legacy) => "legacy",
     };
-    [("tcp", false), ("tls", true)].map(|(transport, is_encrypted)| {
-        let labels = vec![("dialect", name.to_owned()), ("transport", transport.to_owned())];
-        let open = observed.of_reactors(|reactor| reactor.open(dialect, is_encrypted));
+    net::TRANSPORTS.map(|transport| {
+        let carrier = match transport {
+            TransportKind::Tcp => "tcp",
+            TransportKind::Tls => "tls",
+            TransportKind::WebSocket => "ws",
+            TransportKind::SecureWebSocket => "wss",
+        };
+        let labels = vec![("dialect", name.to_owned()), ("transport", carrier.to_owned())];
+        let open = observed.of_reactors(|reactor| reactor.open(dialect, transport));
         (labels, Value::Number(open as f64))
     })
 }

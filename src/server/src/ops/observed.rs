@@ -83,7 +83,9 @@ impl Observed {
 
     pub fn connections(&self) -> u64 {
         self.of_reactors(|reactor| {
-            let of = |&dialect| reactor.open(dialect, false) + reactor.open(dialect, true);
+            let of = |&dialect| {
+                net::TRANSPORTS.map(|transport| reactor.open(dialect, transport)).iter().sum::<u64>()
+            };
             net::DIALECTS.iter().map(of).sum()
         })
     }

@@ -37,7 +37,7 @@ pub(crate) fn install(identity: &Identity, other: &Identity) {
 }
 
 /// Runs the client as a script that logs `name` in, and returns its exit code and what it says.
-fn script(server: &str, name: &str, arguments: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn script(server: &str, name: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
     let password = folder.path().join("password");
     fs::write(&password, PASSWORD).unwrap();

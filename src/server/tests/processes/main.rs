@@ -64,3 +64,4 @@ mod units;
 mod unread;
 mod upgrade;
 mod web;
+mod ws;

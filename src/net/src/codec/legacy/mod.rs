@@ -71,6 +71,10 @@ impl Codec for Legacy {
         self.queue.len() < QUEUE_MAX && self.unanswered_bytes <= UNANSWERED_BYTES
     }
 
+    fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     fn pending(&mut self) -> &mut Vec<u8> {
         &mut self.pending
     }

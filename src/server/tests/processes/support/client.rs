@@ -77,7 +77,8 @@ impl Client {
         (Client::over(stream).unwrap(), source)
     }
 
-    fn over(stream: TcpStream) -> io::Result<Client> {
+    /// Over a stream that is connected.
+    pub fn over(stream: TcpStream) -> io::Result<Client> {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let (reader, writer) = (stream.try_clone()?, Arc::new(Mutex::new(stream.try_clone()?)));

@@ -1,0 +1,64 @@
+//! `GET /ws`: the upgrade to WebSocket (RFC 6455, 4.2). What follows is none of HTTP's: the connection is handed over.
+
+use crate::request::{Method, Request, WebSocketFields};
+use crate::response::Response;
+use crate::settings::Settings;
+use crate::status::Status;
+use mio::net::TcpStream;
+use std::net::SocketAddr;
+use tls::{Layer, Server};
+
+/// The subprotocol: a binary message is one frame of the chat server's protocol.
+const PROTOCOL: &str = "chat.1";
+const VERSION: &str = "13";
+
+/// Where upgraded connections go.
+pub trait WebSockets: Send {
+    /// Whether there is room for another one.
+    fn has_room(&self) -> bool;
+
+    /// Serves a connection from now on.
+    fn adopt(&self, upgraded: Upgraded);
+}
+
+/// A connection that speaks WebSocket from now on. It is registered with no poll.
+#[derive(Debug)]
+pub struct Upgraded {
+    pub stream: TcpStream,
+    pub tls: Option<Box<Layer<Server>>>,
+    /// The client, which a proxy may have named.
+    pub client: SocketAddr,
+    /// What the client has sent since the upgrade.
+    pub received: Vec<u8>,
+    /// What it has not been sent yet: answers, that to the upgrade at the end.
+    pub output: Vec<u8>,
+}
+
+/// The answer to a request for `/ws`. Its status is 101 if the connection is to be handed over.
+pub(crate) fn answer(request: &Request, settings: &Settings, websockets: &dyn WebSockets) -> Response {
+    if request.method != Method::Get {
+        return Response::plain(Status::MethodNotAllowed).with("Allow", "GET");
+    }
+    if request.origin.as_deref().is_some_and(|origin| !settings.admits(origin, &request.host)) {
+        return Response::plain(Status::Forbidden);
+    }
+    let Some(fields) = &request.websocket else {
+        return Response::plain(Status::UpgradeRequired).with("Upgrade", "websocket");
+    };
+    let WebSocketFields { key, version, protocols } = &**fields;
+    if version != VERSION {
+        return Response::plain(Status::UpgradeRequired).with("Sec-WebSocket-Version", VERSION);
+    }
+    let knows = protocols.split(',').any(|protocol| protocol.trim() == PROTOCOL);
+    if !knows || !websocket::is_key(key) || request.has_body {
+        return Response::plain(Status::BadRequest);
+    }
+    if !websockets.has_room() {
+        return Response::plain(Status::Unavailable).with("Retry-After", "5");
+    }
+    Response::plain(Status::SwitchingProtocols)
+        .with("Upgrade", "websocket")
+        .with("Connection", "Upgrade")
+        .with("Sec-WebSocket-Accept", websocket::accept_key(key))
+        .with("Sec-WebSocket-Protocol", PROTOCOL)
+}

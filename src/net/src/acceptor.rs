@@ -25,8 +25,6 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_millis(50);
 /// Time for the reactors to close connections that have not logged in.
 const EVICTION_PAUSE: Duration = Duration::from_millis(2);
-/// Connections that may be open above the limit for the moment that closing others takes.
-const EXCESS: usize = 16;
 /// Time without a refused connection after which the next one is logged again.
 const EPISODE: Duration = Duration::from_secs(10);
 /// Connections that are accepted before they are handed out.
@@ -123,13 +121,12 @@ impl Acceptor {
     }
 
     fn accept(&mut self, listener: usize) -> Attempt {
-        let open = &self.pending_logins.open;
-        if open.load(Ordering::Relaxed) >= self.connections_max + EXCESS && self.pending_logins.have_room() {
+        if self.pending_logins.is_exceeded() && self.pending_logins.have_room() {
             return Attempt::Later;
         }
         match self.listeners[listener].accept() {
             Ok((stream, peer)) => {
-                if open.load(Ordering::Relaxed) >= self.connections_max && !self.pending_logins.have_room() {
+                if !self.pending_logins.have_room() {
                     let limit = self.connections_max;
                     self.report_refused(&format_args!(
                         "all {limit} connections are in use (first refused peer: {peer})"

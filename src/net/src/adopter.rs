@@ -32,16 +32,15 @@ pub struct Adopter {
     /// The reactor that gets the next connection.
     pub(crate) next: AtomicUsize,
     pub(crate) pending_logins: Arc<PendingLogins>,
-    pub(crate) connections_max: usize,
     pub(crate) is_accepting: Arc<AtomicBool>,
 }
 
 impl Adopter {
-    /// Whether there is room for another connection.
+    /// Whether there is room for another connection: where the server is full, only while the reactors keep up with
+    /// closing connections that have not logged in.
     pub fn has_room(&self) -> bool {
-        let open = self.pending_logins.open.load(Ordering::Relaxed);
         let is_accepting = self.is_accepting.load(Ordering::Relaxed);
-        is_accepting && (open < self.connections_max || self.pending_logins.have_room())
+        is_accepting && self.pending_logins.have_room() && !self.pending_logins.is_exceeded()
     }
 
     /// Serves a connection from now on. Once the reactors have ended, it is closed.

@@ -89,7 +89,6 @@ pub struct Net {
     reactors: Vec<ReactorHandle>,
     pending_logins: Arc<PendingLogins>,
     output: Arc<OutputBudget>,
-    connections_max: usize,
     is_accepting: Arc<AtomicBool>,
 }
 
@@ -177,7 +176,6 @@ pub fn start(
         reactors,
         pending_logins,
         output,
-        connections_max: config.connections,
         is_accepting: Arc::new(AtomicBool::new(true)),
     })
 }
@@ -195,7 +193,6 @@ impl Net {
             reactors: self.reactors.iter().map(|reactor| reactor.controls.clone()).collect(),
             next: AtomicUsize::new(0),
             pending_logins: Arc::clone(&self.pending_logins),
-            connections_max: self.connections_max,
             is_accepting: Arc::clone(&self.is_accepting),
         }
     }

@@ -20,6 +20,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+/// Connections that may be open above the limit for the moment that closing others takes.
+pub(crate) const EXCESS: usize = 16;
+
 /// The number of connections of the whole server, and the list of those without a login.
 #[derive(Debug)]
 pub(crate) struct PendingLogins {
@@ -96,6 +99,11 @@ impl PendingLogins {
     pub fn have_room(&self) -> bool {
         let not_logged_in = self.arriving.load(Ordering::Relaxed) + self.count.load(Ordering::Relaxed);
         self.open.load(Ordering::Relaxed).saturating_sub(not_logged_in) < self.open_max
+    }
+
+    /// Whether so many connections are open above the limit that the reactors have to close some before others come.
+    pub fn is_exceeded(&self) -> bool {
+        self.open.load(Ordering::Relaxed) >= self.open_max + EXCESS
     }
 
     /// The number of connections that must be closed now.

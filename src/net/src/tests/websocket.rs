@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::adopter::WebSocket as Adopted;
+use crate::pending_logins::EXCESS;
 use tungstenite::protocol::{Role, WebSocket};
 use tungstenite::{Bytes, Message as Frame};
 use wire::Dialect;
@@ -13,16 +14,8 @@ impl Harness {
     /// A client whose connection was just upgraded. `received` is what it has sent before the reactor has it, `output`
     /// what it was not sent.
     fn upgraded(&mut self, received: &[u8], output: &[u8]) -> (Socket, ConnId) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
-        let (stream, peer) = listener.accept().unwrap();
-        stream.set_nonblocking(true).unwrap();
-        let adopter = self.net.adopter();
-        assert!(adopter.has_room());
-        let (received, output) = (received.to_vec(), output.to_vec());
-        let stream = mio::net::TcpStream::from_std(stream);
-        adopter.adopt(Adopted { stream, tls: None, peer, received, output });
+        assert!(self.net.adopter().has_room());
+        let (client, peer) = self.adopt(received, output);
         let conn = match self.next() {
             Input::Opened { conn, peer: address, dialect } => {
                 assert_eq!((address, dialect), (peer.ip(), Dialect::Tlv));
@@ -31,6 +24,19 @@ impl Harness {
             other => panic!("expected Opened, got {other:?}"),
         };
         (WebSocket::from_raw_socket(client, Role::Client, None), conn)
+    }
+
+    /// The client's end of a connection that was handed over, whether or not there is room for it, and its address.
+    fn adopt(&self, received: &[u8], output: &[u8]) -> (TcpStream, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (stream, peer) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let (received, output) = (received.to_vec(), output.to_vec());
+        let stream = mio::net::TcpStream::from_std(stream);
+        self.net.adopter().adopt(Adopted { stream, tls: None, peer, received, output });
+        (client, peer)
     }
 }
 
@@ -128,4 +134,28 @@ fn a_drain_says_goodbye_and_takes_no_further_connection() {
     }
     drop(socket);
     harness.net.join();
+}
+
+#[test]
+fn a_full_server_takes_no_more_connections_than_the_reactors_can_close() {
+    // Nobody takes what the reactor has for logic, so it reads nothing and closes nothing.
+    let limit = 4;
+    let config = NetConfig { threads: 1, connections: limit, ..NetConfig::default() };
+    let mut harness = Harness::with_inbox(config, 1);
+    let adopter = harness.net.adopter();
+    let mut clients = Vec::new();
+    for open in 0..limit + EXCESS {
+        assert!(adopter.has_room(), "{open}");
+        clients.push(harness.adopt(b"", b""));
+    }
+    assert!(!adopter.has_room());
+    // Once it is taken, all above half of the limit are closed.
+    let survivors = limit / 2;
+    let mut closed = 0;
+    while closed < limit + EXCESS - survivors {
+        closed += usize::from(matches!(harness.next(), Input::Closed { .. }));
+    }
+    harness.wait_for_connections(survivors);
+    assert!(adopter.has_room());
+    harness.stop();
 }

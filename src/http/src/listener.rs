@@ -35,8 +35,8 @@ const LISTENER: Token = Token(usize::MAX - 1);
 const EVENTS: usize = 256;
 /// Connections that are accepted before others are served.
 const BATCH: usize = 64;
-/// Batches of orders that may wait.
-const ORDER_BATCHES: usize = 64;
+/// Batches of orders that may wait: those of all requests in progress, and of as many whose clients have gone.
+const ORDER_BATCHES: usize = 2 * api::REQUESTS * api::ORDERS_A_REQUEST;
 /// Time until logic's full inbox is tried again.
 const RETRY: Duration = Duration::from_millis(1);
 /// How often deadlines are looked at.

@@ -26,7 +26,8 @@ pub const TYPING_KEPT: usize = 65_536;
 pub const SWEEP_MS: u64 = 10_000;
 /// The most appends in flight; further messages are answered BUSY.
 pub const APPENDS_MAX: usize = 65_536;
-/// The most content bytes of appends in flight; further messages are answered BUSY.
+/// The most content bytes of appends in flight, and of messages whose token is not known yet; further messages are
+/// answered BUSY.
 pub const APPEND_BYTES_MAX: usize = 64 << 20;
 /// The most other requests that are pending; further ones are answered BUSY.
 pub const WAITING_MAX: usize = 65_536;

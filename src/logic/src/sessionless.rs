@@ -7,6 +7,9 @@
 //! ```
 //!
 //! Until its token is known, a request is charged to the network of its client, then to its account.
+//!
+//! A message that was refused because its token was not known in time is not stored afterwards: its sender was told no
+//! `cid` to send it again with.
 
 use crate::conn::ConnId;
 use crate::contract::session::{self as storage, Holder, Read, Which, Write};
@@ -19,6 +22,7 @@ use crate::state::pending::sessionless::{Action, Pending, TokenUse};
 use crate::state::reply_to::ReplyTo;
 use crate::turn::Turn;
 use crate::{budget, session, simple};
+use wire::limits::TOKEN_BYTES;
 use wire::message::Send;
 use wire::session::KickCode;
 use wire::{Errno, Refusal};
@@ -39,6 +43,14 @@ pub(crate) fn begin(turn: &mut Turn<'_>, conn: ConnId, request: Sessionless) {
         Sessionless::Logout { token } => (token, Action::Logout),
         Sessionless::Send { token, send } => (token, Action::Send(send)),
     };
+    if token.len() > TOKEN_BYTES {
+        return refuse_token(turn, reply_to);
+    }
+    if let Action::Send(Ok(send)) = &action
+        && let Err(refusal) = message::admit(turn, send)
+    {
+        return turn.answer(reply_to, refusal);
+    }
     let read = Read::Holder { token: token.clone() };
     turn.read(reply_to, Pending::Holder(Box::new(TokenUse { token, action })), read);
 }
@@ -61,6 +73,7 @@ fn holder_known(turn: &mut Turn<'_>, reply_to: ReplyTo, token_use: TokenUse, hol
             let write = Write::Revoke { user, which: Which::Token(token) };
             return turn.write(reply_to, Pending::Revocation(user), write);
         }
+        Action::Send(Ok(_)) if reply_to.is_nowhere() => return,
         Action::Send(Ok(send)) => send,
         Action::Send(Err(refusal)) => return turn.answer(reply_to, refusal),
     };
@@ -78,6 +91,8 @@ fn holder_known(turn: &mut Turn<'_>, reply_to: ReplyTo, token_use: TokenUse, hol
 
 pub(crate) fn written(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, written: Written) {
     match (pending, written) {
+        (Pending::Extension(_), Written::Session(storage::Written::TokenReady(_)))
+            if reply_to.is_nowhere() => {}
         (Pending::Extension(send), Written::Session(storage::Written::TokenReady(ready))) => {
             let storage::TokenReady { user, name, token, .. } = *ready;
             let sender = Sender { user, name: name.clone(), token: token.hash };

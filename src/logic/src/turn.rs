@@ -57,7 +57,7 @@ impl Turn<'_> {
 
     /// Tells a client without a session that its token was issued or extended. The answer follows.
     pub fn grant(&mut self, reply_to: ReplyTo, grant: Grant) {
-        if let Some(conn) = reply_to.conn() {
+        if let Some(conn) = reply_to.conn().filter(|conn| self.state.connections.get(*conn).is_some()) {
             self.effects.order(conn, Order::Granted { conn, grant: Box::new(grant) });
         }
     }

@@ -6,7 +6,7 @@
 use crate::args::Args;
 use crate::bus::{self, Bus, NodeIdentity};
 use crate::config::Config;
-use crate::logic_thread::{self, Outlets};
+use crate::logic_thread::{self, OrderOutlets, Outlets};
 use crate::ops::{Lifecycle, Observed, Queue};
 use crate::{password, search_index, systemd};
 use http::{Http, LogicLink, Service, Upgraded, WebSockets};
@@ -230,7 +230,7 @@ impl Server {
             http.push(http::start("http", listener, settings, service).map_err(sentence)?);
         }
         let outlets = Outlets {
-            reactors: net.orders().into_iter().chain(http.iter().filter_map(Http::orders)).collect(),
+            orders: OrderOutlets { reactors: net.orders(), http: http.first().and_then(Http::orders) },
             output_budget: net.output_budget(),
             writes: storage.writes(),
             reads: storage.reads(),

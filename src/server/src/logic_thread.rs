@@ -58,8 +58,7 @@ pub struct Inboxes {
 /// The sending ends of the queues from the logic thread to all others.
 #[derive(Debug)]
 pub struct Outlets {
-    /// By [`logic::ConnId::reactor`].
-    pub reactors: Vec<Outbox<Vec<Order>>>,
+    pub orders: OrderOutlets,
     /// Bounds what may be sent to a session.
     pub output_budget: Arc<OutputBudget>,
     pub writes: Outbox<Vec<(Ticket, Write)>>,
@@ -73,6 +72,37 @@ pub struct Outlets {
     pub bus: Option<Outbox<Vec<BusOrder>>>,
     /// Shows the numbers of the rules to others.
     pub readout: Arc<Readout>,
+}
+
+/// The sending ends of the queues of orders.
+#[derive(Debug)]
+pub struct OrderOutlets {
+    /// By [`logic::ConnId::reactor`].
+    pub reactors: Vec<Outbox<Vec<Order>>>,
+    /// The number behind those of the reactors; `None` where `http.listen` is off.
+    pub http: Option<Outbox<Vec<Order>>>,
+}
+
+impl OrderOutlets {
+    fn len(&self) -> usize {
+        self.reactors.len() + usize::from(self.http.is_some())
+    }
+
+    /// `orders`: by [`logic::ConnId::reactor`].
+    fn send(&self, orders: &mut [Vec<Order>]) {
+        let (of_reactors, of_http) = orders.split_at_mut(self.reactors.len());
+        for (orders, outlet) in of_reactors.iter_mut().zip(&self.reactors) {
+            if !orders.is_empty() {
+                // A reactor never waits, so a full queue drains soon. One that has ended needs no orders.
+                let _ = outlet.send(take(orders));
+            }
+        }
+        // A turn of the http thread may be long, as it serves all connections that are ready. The orders are bounded
+        // by the requests that it passes on at a time.
+        for (orders, outlet) in of_http.iter_mut().zip(&self.http) {
+            offer(orders, outlet);
+        }
+    }
 }
 
 /// Creates the queues into the logic thread. They are created before it starts, because the threads it sends to need
@@ -98,7 +128,7 @@ pub fn queues() -> (Inlets, Inboxes) {
 pub fn start(logic: Logic, clock_start: Instant, inboxes: Inboxes, outlets: Outlets) -> io::Result<Worker> {
     let bell = Arc::clone(&inboxes.bell);
     Worker::spawn(Role::Logic, "logic", bell, move |control| {
-        let fx = Effects::new(outlets.reactors.len());
+        let fx = Effects::new(outlets.orders.len());
         let clocks = ClockWatch::new("the system clock");
         let drain_until = None;
         LogicThread { logic, fx, inboxes, outlets, control, clock_start, drain_until, clocks, clock_due: 0 }
@@ -235,12 +265,7 @@ impl LogicThread {
         for alert in alerts.drain(..) {
             log::warn!("{alert}");
         }
-        for (orders, outlet) in reactors.iter_mut().zip(&self.outlets.reactors) {
-            if !orders.is_empty() {
-                // A reactor never waits, so a full queue drains soon. One that has ended needs no orders.
-                let _ = outlet.send(take(orders));
-            }
-        }
+        self.outlets.orders.send(reactors);
         offer(writes, &self.outlets.writes);
         if !reads.is_empty() {
             // Read threads that have ended need no reads.
@@ -294,4 +319,35 @@ fn offer<T>(batch: &mut Vec<T>, outlet: &Outbox<Vec<T>>) {
 fn take<T>(batch: &mut Vec<T>) -> Vec<T> {
     let empty = Vec::with_capacity(batch.len().min(1024));
     std::mem::replace(batch, empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use logic::ConnId;
+
+    #[test]
+    fn logic_does_not_wait_for_the_http_thread() {
+        let bell = Arc::new(Bell::new());
+        let (reactor, of_reactor) = queue(1, &bell);
+        let (http, of_http) = queue(1, &bell);
+        let outlets = OrderOutlets { reactors: vec![reactor], http: Some(http) };
+        let drained = |slot| Order::NotifyDrained { conn: ConnId::new(1, slot, 1) };
+        let mut orders: Vec<Vec<Order>> = (0..outlets.len()).map(|_| Vec::new()).collect();
+        for slot in 0..3 {
+            orders[1].push(drained(slot));
+            outlets.send(&mut orders);
+        }
+        let slots = |orders: Vec<Order>| -> Vec<usize> {
+            let conns = orders.into_iter().map(|order| match order {
+                Order::NotifyDrained { conn } => conn.slot(),
+                other => panic!("{other:?}"),
+            });
+            conns.collect()
+        };
+        assert_eq!(slots(of_http.try_recv().unwrap().unwrap()), [0]);
+        outlets.send(&mut orders);
+        assert_eq!(slots(of_http.try_recv().unwrap().unwrap()), [1, 2], "they are kept in their order");
+        assert!(of_reactor.is_empty() && orders.iter().all(Vec::is_empty));
+    }
 }

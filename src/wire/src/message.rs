@@ -56,6 +56,11 @@ impl Send {
     pub fn text(target: Target, content: impl Into<Box<str>>) -> Send {
         Send { target, content: content.into(), content_type: None, cid: None, references: None }
     }
+
+    /// The bytes of its content and of what it refers to.
+    pub fn bytes(&self) -> usize {
+        self.content.len() + self.references.as_deref().map_or(0, References::bytes)
+    }
 }
 
 /// Where a message goes.

@@ -13,7 +13,10 @@ use wire::{Command, Dialect, UnixMillis, UserId};
 /// Requests of one address (IPv6: of one /64) other than this machine at a time. Each may hold a body.
 const OF_ADDRESS: usize = 64;
 /// Requests of all together.
-const TOTAL: usize = 1_024;
+pub(crate) const TOTAL: usize = 1_024;
+/// The most orders that logic gives about one request: what REGISTER is answered, the token of the login that follows,
+/// and what that is answered.
+pub(crate) const ORDERS: usize = 3;
 
 /// What a request waits for.
 #[derive(Debug)]
@@ -57,6 +60,8 @@ pub(super) struct Calls {
     to_logic: Outbox<Vec<Input>>,
     /// Not sent yet.
     inputs: Vec<Input>,
+    /// Logic had no room for them.
+    is_held_up: bool,
     /// By the slot of the connection.
     calls: HashMap<usize, Call>,
     addresses: HashMap<IpAddr, usize>,
@@ -69,11 +74,15 @@ pub(super) struct Full;
 impl Calls {
     pub fn new(number: usize, to_logic: Outbox<Vec<Input>>) -> Calls {
         let (calls, addresses) = (HashMap::new(), HashMap::new());
-        Calls { number, to_logic, inputs: Vec::new(), calls, addresses, generation: 0 }
+        Calls { number, to_logic, inputs: Vec::new(), is_held_up: false, calls, addresses, generation: 0 }
     }
 
-    /// Admits a request, unless it was admitted already.
+    /// Admits a request, unless it was admitted already. None is passed on while logic has no room for what is there:
+    /// those whose clients go do not count any more, and would heap up.
     pub fn admit(&mut self, slot: usize, address: IpAddr, is_secure: bool) -> Result<(), Full> {
+        if self.is_held_up {
+            return Err(Full);
+        }
         if self.calls.contains_key(&slot) {
             return Ok(());
         }
@@ -152,7 +161,9 @@ impl Calls {
         if self.inputs.is_empty() {
             return Ok(());
         }
-        if let Err(back) = self.to_logic.try_send(std::mem::take(&mut self.inputs))? {
+        let sent = self.to_logic.try_send(std::mem::take(&mut self.inputs))?;
+        self.is_held_up = sent.is_err();
+        if let Err(back) = sent {
             self.inputs = back;
         }
         Ok(())
@@ -229,6 +240,29 @@ mod tests {
         drop(inbox);
         calls.end(0);
         assert_eq!(calls.flush(), Err(Gone));
+    }
+
+    #[test]
+    fn requests_whose_clients_go_do_not_heap_up_while_logic_has_no_room() {
+        let (mut calls, inbox) = calls();
+        let from = [127, 0, 0, 1].into();
+        begin(&mut calls, 0);
+        calls.flush().unwrap();
+        assert!(calls.admit(1, from, false).is_ok(), "its body is still to come");
+        begin(&mut calls, 2);
+        calls.flush().unwrap();
+        let held = calls.inputs.len();
+        for _ in 0..10_000 {
+            for slot in [1, 3] {
+                assert!(calls.admit(slot, from, false).is_err());
+                calls.end(slot);
+                calls.flush().unwrap();
+            }
+        }
+        assert_eq!(calls.inputs.len(), held);
+        inbox.try_recv().unwrap();
+        calls.flush().unwrap();
+        begin(&mut calls, 3);
     }
 
     #[test]

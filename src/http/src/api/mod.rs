@@ -10,6 +10,8 @@ mod answer;
 mod auth;
 mod calls;
 
+pub(crate) use calls::{ORDERS as ORDERS_A_REQUEST, TOTAL as REQUESTS};
+
 use crate::exchange::{BODY_BYTES, Decision, Received};
 use crate::request::{Method, Request};
 use crate::response::Response;
@@ -89,6 +91,7 @@ impl Api {
             Err(refusal) => return Decision::Answer(refusal),
         };
         if self.calls.admit(sender.slot, sender.address, sender.is_secure).is_err() {
+            self.calls.end(sender.slot);
             let refusal = Refusal::later(Errno::Busy, "too many requests are in progress", RETRY_MS);
             return Decision::Answer(answer::refused(refusal));
         }

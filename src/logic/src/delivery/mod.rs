@@ -101,11 +101,9 @@ fn members_changed(turn: &mut Turn<'_>, conversation: ConversationId, system: &S
 
 /// Issues one order to each reactor, which encodes the message once.
 fn fan_out(message: &Arc<Message>, mut to: Vec<ConnId>, effects: &mut Effects) {
-    if effects.reactors.len() == 1 {
-        if !to.is_empty() {
-            effects.reactors[0].push(Order::Deliver { message: Arc::clone(message), to });
-        }
-        return;
+    let Some(&first) = to.first() else { return };
+    if to.iter().all(|conn| conn.reactor() == first.reactor()) {
+        return effects.order(first, Order::Deliver { message: Arc::clone(message), to });
     }
     to.sort_unstable_by_key(|conn| conn.reactor());
     for part in to.chunk_by(|a, b| a.reactor() == b.reactor()) {

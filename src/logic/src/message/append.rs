@@ -15,7 +15,7 @@ use crate::state::sessions::SessionRef;
 use crate::turn::{FollowUp, Turn};
 use std::sync::Arc;
 use wire::message::{Reply, Send, Sent};
-use wire::{Errno, References, Refusal, UserId};
+use wire::{Errno, Refusal, UserId};
 
 /// Sends a message to storage, unless a limit refuses it. A message of a backlog belongs to a `stream`.
 pub(super) fn store(
@@ -94,10 +94,10 @@ pub(crate) fn store_by_token(
 }
 
 /// The bytes of a message, unless too many wait to be stored.
-fn admit(turn: &Turn<'_>, send: &Send) -> Result<usize, Refusal> {
-    let bytes = send.content.len() + send.references.as_deref().map_or(0, References::bytes);
+pub(crate) fn admit(turn: &Turn<'_>, send: &Send) -> Result<usize, Refusal> {
+    let bytes = send.bytes();
     let pending = &turn.state.pending;
-    if pending.appends >= APPENDS_MAX || pending.append_bytes + bytes > APPEND_BYTES_MAX {
+    if pending.appends >= APPENDS_MAX || pending.message_bytes + bytes > APPEND_BYTES_MAX {
         return Err(Refusal::later(Errno::Busy, "too many messages are waiting to be stored", BUSY_RETRY_MS));
     }
     Ok(bytes)

@@ -3,7 +3,7 @@
 mod append;
 mod backlog;
 
-pub(crate) use append::{Sender, store_by_token};
+pub(crate) use append::{Sender, admit, store_by_token};
 pub(crate) use backlog::retry_all as retry_backlogs;
 
 use crate::contract::Written;

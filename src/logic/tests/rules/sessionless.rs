@@ -6,6 +6,7 @@ use logic::bus::{Channel, Hint};
 use logic::{ConnId, Grant, Input, Rules, Sessionless};
 use std::net::IpAddr;
 use wire::account::Who;
+use wire::limits::CONTENT_BYTES;
 use wire::message::{Send, Sent};
 use wire::session::{KickCode, Login};
 use wire::{Credentials, Dialect, Errno, Push, Refusal, Reply, UserId, message, session};
@@ -151,6 +152,63 @@ fn a_token_is_extended_by_its_use_and_its_client_is_told() {
     assert_eq!(granted(&seen).user, UserId(1));
     assert!(matches!(&seen[1], Seen::Reply(0, reply) if !sent(reply).duplicate));
     assert_eq!(t.texts(bob), ["hi"]);
+}
+
+#[test]
+fn a_message_that_was_refused_before_its_token_was_known_is_not_stored_afterwards() {
+    for is_stale in [true, false] {
+        let mut t = harness();
+        let bob = t.login("bob");
+        t.has_stale_tokens = is_stale;
+        let conn = begin(&mut t, [127, 0, 0, 1].into(), send("1:9", "x"));
+        // The extension of the token waits, or its look-up.
+        assert!(!is_stale || t.find_one());
+        t.advance(1_900);
+        match answer(t.take(conn)) {
+            Reply::Refused(refusal) => {
+                assert_eq!((refusal.errno, refusal.cid), (Errno::Unavailable, None), "{is_stale}");
+            }
+            other => panic!("{other:?}"),
+        }
+        t.settle();
+        assert_eq!((t.take(conn), t.texts(bob)), (vec![], vec![]), "{is_stale}");
+        assert!(t.logic.is_settled());
+    }
+    // A client that has only gone may have its message stored.
+    let mut t = harness();
+    let bob = t.login("bob");
+    let conn = begin(&mut t, [127, 0, 0, 1].into(), send("1:9", "x"));
+    t.input(Input::Closed { conn });
+    t.settle();
+    assert_eq!(t.texts(bob), ["x"]);
+}
+
+#[test]
+fn messages_whose_token_is_not_known_yet_take_bounded_memory() {
+    let mut t = harness();
+    let text = "x".repeat(CONTENT_BYTES);
+    let room = (64 << 20) / CONTENT_BYTES;
+    for n in 0..room + 10 {
+        let conn = begin(&mut t, [127, 0, 0, 1].into(), send("none", &text));
+        let seen = t.take(conn);
+        match n < room {
+            true => assert_eq!(seen, []),
+            false => assert_eq!(errno(&answer(seen)), Errno::Busy),
+        }
+        t.input(Input::Closed { conn });
+    }
+    // What only asks for a token's end holds none of it.
+    let logout = begin(&mut t, [127, 0, 0, 1].into(), Sessionless::Logout { token: "none".into() });
+    assert_eq!((t.take(logout), t.reads.len()), (vec![], room + 1));
+    t.settle();
+    assert_eq!(errno(&answer(t.take(logout))), Errno::TokenInvalid);
+    // A long token is none of ours, and is not kept.
+    let conn = begin(&mut t, [127, 0, 0, 1].into(), send(&"1".repeat(129), "x"));
+    assert_eq!((errno(&answer(t.take(conn))), t.reads.len()), (Errno::TokenInvalid, 0));
+    t.has_stale_tokens = true;
+    let seen = ask(&mut t, send("1:9", &text));
+    assert!(!sent(&answer(seen[1..].to_vec())).duplicate);
+    assert!(t.logic.is_settled());
 }
 
 #[test]

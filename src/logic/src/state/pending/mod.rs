@@ -133,8 +133,8 @@ pub(crate) struct PendingRequests {
     serial: u32,
     /// Appends in flight.
     pub appends: usize,
-    /// Content bytes of the appends in flight.
-    pub append_bytes: usize,
+    /// Bytes of messages: of the appends in flight, and of those whose token is not known yet.
+    pub message_bytes: usize,
     /// Whether a write of cursors is in flight.
     pub writes_cursors: bool,
 }
@@ -165,7 +165,10 @@ impl PendingRequests {
         match pending {
             Pending::Message(message::Pending::Append(append)) => {
                 self.appends = self.appends.wrapping_add_signed(by);
-                self.append_bytes = self.append_bytes.wrapping_add_signed(by * append.bytes as isize);
+                self.message_bytes = self.message_bytes.wrapping_add_signed(by * append.bytes as isize);
+            }
+            Pending::Sessionless(pending) => {
+                self.message_bytes = self.message_bytes.wrapping_add_signed(by * pending.bytes() as isize);
             }
             Pending::Timeline(timeline::Pending::Cursors(_)) => self.writes_cursors = by > 0,
             _ => {}

@@ -13,6 +13,20 @@ pub(crate) enum Pending {
     Revocation(UserId),
 }
 
+impl Pending {
+    /// The bytes of the message that it holds.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Pending::Holder(token_use) => match &token_use.action {
+                Action::Send(Ok(send)) => send.bytes(),
+                Action::Send(Err(_)) | Action::Logout => 0,
+            },
+            Pending::Extension(send) => send.bytes(),
+            Pending::Revocation(_) => 0,
+        }
+    }
+}
+
 /// What a client shows its token for.
 pub(crate) struct TokenUse {
     /// As the client sent it.

@@ -106,6 +106,7 @@ impl Harness {
     fn settle(&mut self) {
         while !self.fx.is_empty() {
             self.fx.reactors.iter_mut().for_each(Vec::clear);
+            self.fx.unwanted.clear();
             for (ticket, write) in std::mem::take(&mut self.fx.writes) {
                 self.events += 1;
                 let written = self.write(write);

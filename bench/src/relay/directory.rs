@@ -127,7 +127,7 @@ impl Directory {
                     resumed: false,
                     friends: Vec::new(),
                     groups: Vec::new(),
-                    conversations: Vec::new(),
+                    conversations: Arc::default(),
                     friends_more: false,
                     groups_more: false,
                     conversations_more: false,

@@ -160,7 +160,7 @@ impl Session {
         let conversations = login.conversations.clone();
         let more = login.conversations_more;
         self.events.push_back(Event::LoggedIn(login));
-        for summary in &conversations {
+        for summary in conversations.iter() {
             self.learn_conversation(now, summary);
         }
         if let (true, Some(last)) = (more, conversations.last()) {

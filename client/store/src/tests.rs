@@ -148,7 +148,7 @@ fn the_last_token_is_known_after_a_logout() {
         resumed: false,
         friends: Vec::new(),
         groups: Vec::new(),
-        conversations: Vec::new(),
+        conversations: Arc::default(),
         friends_more: false,
         groups_more: false,
         conversations_more: false,

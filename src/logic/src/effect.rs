@@ -3,7 +3,7 @@
 use crate::attempt::AccountKey;
 use crate::bus::BusOrder;
 use crate::conn::ConnId;
-use crate::contract::{Query, Ticket, Write, search};
+use crate::contract::{Query, Requester, Ticket, Write, search};
 use crate::network::Network;
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub struct Effects {
     pub writes: Vec<(Ticket, Write)>,
     /// Reads from storage.
     pub reads: Vec<Query>,
+    /// Reads whose answers are not wanted any more. Storage answers them without running them, if they still wait.
+    pub unwanted: Vec<(Requester, Ticket)>,
     /// Queries of the search index. The answers are those of reads.
     pub searches: Vec<search::Query>,
     /// Jobs for the password thread, which has at most one at a time.
@@ -36,6 +38,7 @@ impl Effects {
             reactors: (0..reactors).map(|_| Vec::new()).collect(),
             writes: Vec::new(),
             reads: Vec::new(),
+            unwanted: Vec::new(),
             searches: Vec::new(),
             passwords: Vec::new(),
             bus: Vec::new(),
@@ -48,6 +51,7 @@ impl Effects {
         self.reactors.iter().all(Vec::is_empty)
             && self.writes.is_empty()
             && self.reads.is_empty()
+            && self.unwanted.is_empty()
             && self.searches.is_empty()
             && self.passwords.is_empty()
             && self.bus.is_empty()

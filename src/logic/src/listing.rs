@@ -5,6 +5,7 @@ use crate::contract::timeline::{CountedRange, UnreadCount};
 use crate::contract::{contact, group};
 use crate::presence::state_of;
 use crate::state::State;
+use std::sync::Arc;
 use wire::UserId;
 use wire::contact::Friend;
 use wire::group::{Group, Member};
@@ -87,6 +88,18 @@ pub(crate) fn lay_cursors_over(
     ranges
 }
 
+/// The same for rows that may be shared with storage, which stay so if no cursor has moved.
+pub(crate) fn lay_cursors_over_shared(
+    state: &State,
+    user: UserId,
+    rows: &mut Arc<Vec<ConversationSummary>>,
+) -> Vec<CountedRange> {
+    match rows.iter().any(|row| state.cursors.concern(user, row)) {
+        true => lay_cursors_over(state, user, Arc::<Vec<_>>::make_mut(rows)),
+        false => Vec::new(),
+    }
+}
+
 /// Takes what was counted again.
 pub(crate) fn recount(rows: &mut [ConversationSummary], ranges: &[CountedRange], counts: &[UnreadCount]) {
     let mut rows = rows.iter_mut();
@@ -105,13 +118,26 @@ fn count(row: &mut ConversationSummary, UnreadCount { unread, mentions, more }: 
 /// Truncates the list to the groups that fit into `bytes` of JSON. Returns whether any were dropped. Descriptions are
 /// the only column that can make 200 rows exceed a frame.
 pub(crate) fn cut_groups(groups: &mut Vec<Group>, bytes: usize) -> bool {
-    cut(groups, bytes, group_bytes)
+    let cut = fitting(groups, bytes, group_bytes);
+    cut.inspect(|fit| groups.truncate(*fit)).is_some()
 }
 
 /// Truncates a list of conversations with their last messages to those that fit into `bytes` of JSON. Returns whether
 /// any were dropped. Without last messages all of them fit.
 pub(crate) fn cut_conversations(rows: &mut Vec<ConversationSummary>, bytes: usize) -> bool {
-    rows.iter().any(|row| row.last.is_some()) && cut(rows, bytes, conversation_bytes)
+    let cut = fitting_conversations(rows, bytes);
+    cut.inspect(|fit| rows.truncate(*fit)).is_some()
+}
+
+/// The same for rows that may be shared with storage.
+pub(crate) fn cut_shared_conversations(rows: &mut Arc<Vec<ConversationSummary>>, bytes: usize) -> bool {
+    let cut = fitting_conversations(rows, bytes);
+    cut.inspect(|fit| Arc::make_mut(rows).truncate(*fit)).is_some()
+}
+
+fn fitting_conversations(rows: &[ConversationSummary], bytes: usize) -> Option<usize> {
+    let have_last = rows.iter().any(|row| row.last.is_some());
+    have_last.then(|| fitting(rows, bytes, conversation_bytes)).flatten()
 }
 
 /// About how many bytes of JSON these lists take.
@@ -120,15 +146,13 @@ pub(crate) fn bytes_of(friends: &[Friend], groups: &[Group]) -> usize {
     of_friends.chain(groups.iter().map(group_bytes)).sum()
 }
 
-/// Drops the rows from the first one on that does not fit.
-fn cut<T>(rows: &mut Vec<T>, bytes: usize, size: impl Fn(&T) -> usize) -> bool {
+/// How many rows fit; `None`: all.
+fn fitting<T>(rows: &[T], bytes: usize, size: impl Fn(&T) -> usize) -> Option<usize> {
     let mut left = bytes;
-    let fit = rows.iter().position(|row| {
+    rows.iter().position(|row| {
         left = left.saturating_sub(size(row));
         left == 0
-    });
-    rows.truncate(fit.unwrap_or(rows.len()));
-    fit.is_some()
+    })
 }
 
 fn friend_bytes(friend: &Friend) -> usize {
@@ -253,7 +277,7 @@ mod tests {
             resumed: false,
             friends,
             groups,
-            conversations,
+            conversations: conversations.into(),
             friends_more: true,
             groups_more: true,
             conversations_more: true,

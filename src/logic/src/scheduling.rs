@@ -13,8 +13,10 @@ pub(crate) fn of(state: &State, reply_to: ReplyTo, pending: &Pending) -> (Lane, 
             (Lane::System, Requester::Conversation(line.conversation))
         }
         Pending::Timeline(timeline::Pending::Feed { session, .. } | timeline::Pending::Unread(session)) => {
-            let account = state.sessions.get(*session).map(|live| Requester::Account(live.user));
-            (Lane::System, account.unwrap_or(Requester::Node))
+            let Some(live) = state.sessions.get(*session) else { return (Lane::System, Requester::Node) };
+            // What a new session missed comes with logins, so that a storm of them does not delay live ones.
+            let lane = if live.is_catching_up { Lane::Login } else { Lane::System };
+            (lane, Requester::Account(live.user))
         }
         Pending::Timeline(timeline::Pending::View { user, .. }) => (Lane::System, Requester::Account(*user)),
         Pending::Presence(

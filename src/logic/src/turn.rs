@@ -146,7 +146,8 @@ impl Turn<'_> {
         self.effects.searches.push(search::Query { ticket, user, due, search });
     }
 
-    fn issue(&mut self, reply_to: ReplyTo, pending: Pending, read: Read) -> Ticket {
+    /// Issues a read; returns the ticket of its answer.
+    pub fn issue(&mut self, reply_to: ReplyTo, pending: Pending, read: Read) -> Ticket {
         let (lane, requester) = scheduling::of(self.state, reply_to, &pending);
         let due = (!reply_to.is_nowhere()).then_some(self.now.monotonic + ANSWER_MS);
         let ticket = self.wait(reply_to, pending);

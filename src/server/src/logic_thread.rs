@@ -261,7 +261,7 @@ impl LogicThread {
 
     /// Sends at most one batch to each thread.
     fn send_effects(&mut self, now: Now) {
-        let Effects { reactors, writes, reads, searches, passwords, bus, alerts } = &mut self.fx;
+        let Effects { reactors, writes, reads, unwanted, searches, passwords, bus, alerts } = &mut self.fx;
         for alert in alerts.drain(..) {
             log::warn!("{alert}");
         }
@@ -270,6 +270,9 @@ impl LogicThread {
         if !reads.is_empty() {
             // Read threads that have ended need no reads.
             let _ = self.outlets.reads.send(take(reads));
+        }
+        if !unwanted.is_empty() {
+            self.outlets.reads.forget(unwanted.drain(..));
         }
         // Where messages cannot be searched, the rules refuse the request.
         if let Some(outlet) = self.outlets.searches.as_ref().filter(|_| !searches.is_empty()) {

@@ -2,7 +2,7 @@
 //! the [`ReadSchedule`].
 
 use crate::read_schedule::{Next, ReadSchedule};
-use logic::contract::{Lane, Query, Requester};
+use logic::contract::{Lane, Query, Requester, Ticket};
 use parking_lot::{Mutex, MutexGuard};
 use runtime::queue::{Bell, Gone};
 use runtime::watchdog::Role;
@@ -36,6 +36,12 @@ struct State {
 }
 
 impl ReadOutbox {
+    /// Queries that need not be run any more, if they still wait. They are answered.
+    pub fn forget(&self, unwanted: impl Iterator<Item = (Requester, Ticket)>) {
+        let mut state = self.0.state.lock();
+        unwanted.for_each(|(requester, ticket)| state.schedule.forget_query(requester, ticket));
+    }
+
     /// Adds queries and wakes as many threads as they need. Never waits for the database.
     ///
     /// # Errors

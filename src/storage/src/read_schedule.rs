@@ -14,7 +14,7 @@
 //! A lane that was passed over [`PASSED_MAX`] times is served once, so no lane starves.
 
 use foldhash::HashMap;
-use logic::contract::{self, Query, Requester};
+use logic::contract::{self, Query, Requester, Ticket};
 use std::collections::{BTreeSet, VecDeque};
 
 /// How often a lane with a query is passed over before it is served once.
@@ -32,7 +32,7 @@ pub struct ReadSchedule {
 pub enum Next {
     /// Run it, then report what it took to [`ReadSchedule::finished`].
     Run(Query),
-    /// Answer it without running it: its requester has stopped waiting.
+    /// Answer it without running it: its requester has stopped waiting, or does not want it any more.
     Overdue(Query),
 }
 
@@ -63,6 +63,15 @@ struct Account {
 impl ReadSchedule {
     pub fn push(&mut self, query: Query) {
         self.lanes[query.lane as usize].push(query);
+    }
+
+    /// Has a query that still waits answered in its turn without being run.
+    pub fn forget_query(&mut self, requester: Requester, ticket: Ticket) {
+        let accounts = self.lanes.iter_mut().filter_map(|lane| lane.requesters.get_mut(&requester));
+        let mut waiting = accounts.flat_map(|account| &mut account.waiting);
+        if let Some(query) = waiting.find(|query| query.ticket == ticket) {
+            query.due = Some(0);
+        }
     }
 
     /// The next query, which is removed; `None`: none may run now. `now`: the monotonic clock of the rules, ms.
@@ -161,7 +170,7 @@ impl Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use logic::contract::{Lane, Read, Ticket, contact};
+    use logic::contract::{Lane, Read, contact};
     use proptest::prelude::*;
     use wire::UserId;
 
@@ -248,6 +257,20 @@ mod tests {
         }
         assert!(matches!(schedule.next(100), Some(Next::Overdue(query)) if query.ticket == Ticket(1)));
         assert!(matches!(schedule.next(199), Some(Next::Run(query)) if query.ticket == Ticket(2)));
+    }
+
+    #[test]
+    fn a_query_that_is_not_wanted_is_answered_in_its_turn_and_not_run() {
+        let mut schedule = ReadSchedule::default();
+        (1..=3).for_each(|ticket| schedule.push(query(ticket, Lane::Login, 1)));
+        let first = run(&mut schedule).unwrap();
+        // The first one runs already, and there is no other of these.
+        for (user, ticket) in [(1, 1), (1, 2), (2, 3)] {
+            schedule.forget_query(Requester::Account(UserId(user)), Ticket(ticket));
+        }
+        schedule.finished(first.lane, first.requester, 5);
+        assert!(matches!(schedule.next(0), Some(Next::Overdue(query)) if query.ticket == Ticket(2)));
+        assert_eq!(run(&mut schedule).unwrap().ticket, Ticket(3));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::fields::{Value, fields, need, sized, sized_option, sought_name};
 use crate::json::{self, present};
-use crate::table::requests;
+use crate::table::{Body, requests};
 use crate::{UnixMillis, UserId, limits, name};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -136,6 +136,8 @@ pub struct Registered {
     pub token_expires: UnixMillis,
 }
 
+impl Body for Registered {}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     pub id: UserId,
@@ -147,6 +149,8 @@ pub struct Profile {
     pub created: UnixMillis,
     pub relation: Relation,
 }
+
+impl Body for Profile {}
 
 /// The relation of a user to the asking user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

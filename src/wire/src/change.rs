@@ -4,7 +4,7 @@
 use crate::cid::check_cid;
 use crate::fields::{Value, fields, need, sized};
 use crate::json;
-use crate::table::requests;
+use crate::table::{Body, requests};
 use crate::{ConversationId, Seq, UnixMillis, UserId, characters, limits};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -142,6 +142,8 @@ pub struct Changed {
     pub seq: Seq,
     pub time: UnixMillis,
 }
+
+impl Body for Changed {}
 
 /// The fields of an entry that tells of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

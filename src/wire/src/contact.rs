@@ -77,6 +77,8 @@ pub struct Added {
     pub state: FriendState,
 }
 
+impl Body for Added {}
+
 /// The result of ADD_FRIEND.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -95,6 +97,8 @@ pub struct FriendsPage {
     /// Whether there are friends after this page.
     pub more: bool,
 }
+
+impl Body for FriendsPage {}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Friend {

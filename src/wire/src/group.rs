@@ -2,7 +2,7 @@
 
 use crate::fields::{Page, Value, fields, need, short};
 use crate::presence::Presence;
-use crate::table::requests;
+use crate::table::{Body, requests};
 use crate::{ConversationId, Seq, UserId, json, limits, name};
 use serde::{Deserialize, Serialize};
 
@@ -189,10 +189,14 @@ pub struct Created {
     pub conversation: ConversationId,
 }
 
+impl Body for Created {}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Joined {
     pub state: JoinState,
 }
+
+impl Body for Joined {}
 
 /// The result of JOIN_GROUP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,6 +215,8 @@ pub struct MembersPage {
     pub more: bool,
 }
 
+impl Body for MembersPage {}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     pub id: UserId,
@@ -226,6 +232,8 @@ pub struct GroupsPage {
     /// Whether there are groups after this page.
     pub more: bool,
 }
+
+impl Body for GroupsPage {}
 
 /// A group that the user is a member of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

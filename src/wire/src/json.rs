@@ -143,6 +143,22 @@ pub(crate) fn put<T: Serialize>(out: &mut Vec<u8>, key: &[u8], value: &T) {
     write(out, value);
 }
 
+/// The same for an integer.
+#[inline]
+pub(crate) fn put_number(out: &mut Vec<u8>, key: &[u8], mut number: u64) {
+    let (mut digits, mut at) = ([0; 20], 20);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(key);
+    out.extend_from_slice(&digits[at..]);
+}
+
 /// The same for a text.
 #[inline]
 pub(crate) fn put_text(out: &mut Vec<u8>, key: &[u8], text: &str) {

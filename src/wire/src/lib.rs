@@ -54,6 +54,7 @@ pub mod reply;
 pub mod search;
 pub mod session;
 mod shared;
+mod summary;
 mod table;
 pub mod timeline;
 pub mod words;

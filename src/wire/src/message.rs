@@ -167,6 +167,8 @@ pub struct Sent {
     pub duplicate: bool,
 }
 
+impl Body for Sent {}
+
 /// An entry of a timeline: one row `(conversation, seq)`. Nearly always a message; see [`Message::is_message`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "MessageFields")]

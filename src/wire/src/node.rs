@@ -1,7 +1,7 @@
 //! Nodes: the servers of the cluster.
 
 use crate::json::count;
-use crate::table::requests;
+use crate::table::{Body, requests};
 use serde::{Deserialize, Serialize};
 
 requests! {
@@ -16,6 +16,8 @@ pub struct NodesPage {
     /// Every node that is known.
     pub nodes: Vec<Node>,
 }
+
+impl Body for NodesPage {}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {

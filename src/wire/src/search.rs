@@ -3,6 +3,7 @@
 use crate::fields::{Value, fields, need, sized};
 use crate::json::{self, present};
 use crate::message::Message;
+use crate::table::Body;
 use crate::words::Sought;
 use crate::{ConversationId, Seq, UnixMillis, UserId, limits, shared};
 use serde::{Deserialize, Serialize};
@@ -127,6 +128,8 @@ pub struct SearchPage {
     /// reading what it has.
     pub indexed_to: UnixMillis,
 }
+
+impl Body for SearchPage {}
 
 #[cfg(test)]
 mod tests {

@@ -4,12 +4,14 @@ use crate::account::Who;
 use crate::contact::Friend;
 use crate::fields::{Value, fields, is_false, need, sized, sized_option};
 use crate::group::Group;
-use crate::json::{self, count, present};
+use crate::json::{self, count, present, put, put_number, put_text};
+use crate::summary::put_rows;
 use crate::table::{Body, pushes, requests};
 use crate::timeline::ConversationSummary;
 use crate::{DeviceId, UnixMillis, UserId, limits};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 requests! {
     /// Logs in on this connection.
@@ -189,7 +191,7 @@ pub struct LoggedIn {
     /// In the order of ids.
     pub groups: Vec<Group>,
     /// The latest one first.
-    pub conversations: Vec<ConversationSummary>,
+    pub conversations: Arc<Vec<ConversationSummary>>,
     /// FRIENDS lists the others.
     #[serde(default, skip_serializing_if = "is_false")]
     pub friends_more: bool,
@@ -201,11 +203,41 @@ pub struct LoggedIn {
     pub conversations_more: bool,
 }
 
+impl Body for LoggedIn {
+    /// Writes the same bytes as `Serialize`.
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_number(out, b"{\"id\":", u64::from(self.id.0));
+        put_text(out, b",\"name\":", &self.name);
+        put_text(out, b",\"token\":", &self.token);
+        put_number(out, b",\"token_expires\":", self.token_expires.0);
+        put_text(out, b",\"node\":", &self.node);
+        if let Some(server) = &self.server {
+            put_text(out, b",\"server\":", server);
+        }
+        if let Some(history) = &self.history {
+            put_text(out, b",\"history\":", history);
+        }
+        put(out, b",\"resumed\":", &self.resumed);
+        put(out, b",\"friends\":", &self.friends);
+        put(out, b",\"groups\":", &self.groups);
+        put_rows(out, b",\"conversations\":", &self.conversations);
+        let more = [
+            (self.friends_more, &b",\"friends_more\":true"[..]),
+            (self.groups_more, b",\"groups_more\":true"),
+            (self.conversations_more, b",\"conversations_more\":true"),
+        ];
+        more.iter().filter(|(more, _)| *more).for_each(|(_, field)| out.extend_from_slice(field));
+        out.push(b'}');
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DevicesPage {
     /// The one that was used last first.
     pub devices: Vec<Device>,
 }
+
+impl Body for DevicesPage {}
 
 /// A login of the account that is in force: its token, and the client that uses it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -133,7 +133,7 @@ macro_rules! requests {
             /// for it.
             pub(crate) fn decode(kind: u16, value: &[u8]) -> Result<Option<Reply>, String> {
                 Ok(Some(match kind {
-                    $($($number => Reply::$reply($crate::json::read(value)?),)?)*
+                    $($($number => Reply::$reply(<$reply_body as $crate::table::Body>::decode(value)?),)?)*
                     _ => return Ok(None),
                 }))
             }
@@ -199,15 +199,15 @@ pub(crate) use {pushes, requests};
 
 /// Appends the value of a successful reply: `{"errno":0,` and the fields of `body`.
 #[inline]
-pub(crate) fn encode_success<T: Serialize>(out: &mut Vec<u8>, body: &T) {
+pub(crate) fn encode_success<T: Body>(out: &mut Vec<u8>, body: &T) {
     out.extend_from_slice(b"{\"errno\":0");
     let brace = out.len();
-    json::write(out, body);
+    body.encode(out);
     debug_assert!(out[brace] == b'{' && out[brace + 1] != b'}', "every body has fields");
     out[brace] = b',';
 }
 
-/// The value of a push, both ways: by serde, unless a type has a faster encoder.
+/// The fields of a push or a successful reply, both ways: by serde, unless a type has a faster encoder.
 pub(crate) trait Body: Serialize + DeserializeOwned {
     fn encode(&self, out: &mut Vec<u8>) {
         json::write(out, self);

@@ -270,6 +270,8 @@ pub struct HistoryPage {
     pub first_seq: Seq,
 }
 
+impl Body for HistoryPage {}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConversationsPage {
     pub conversations: Vec<ConversationSummary>,
@@ -383,6 +385,8 @@ pub struct ReadersPage {
     /// Whether there are readers after this page.
     pub more: bool,
 }
+
+impl Body for ReadersPage {}
 
 /// A member who has read a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

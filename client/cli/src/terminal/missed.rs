@@ -66,7 +66,7 @@ mod tests {
             resumed: false,
             friends: vec![],
             groups: vec![],
-            conversations: vec![row],
+            conversations: vec![row].into(),
             friends_more: false,
             groups_more: false,
             conversations_more: false,

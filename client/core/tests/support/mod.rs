@@ -393,7 +393,7 @@ impl FakeServer {
             resumed: false,
             friends: vec![],
             groups: self.groups(),
-            conversations,
+            conversations: conversations.into(),
             friends_more: false,
             groups_more: false,
             conversations_more,

@@ -21,7 +21,7 @@ pub struct Query {
 pub enum Lane {
     /// What delivery depends on: claims, rosters, delivery lines, missed messages, presence.
     System,
-    /// Steps of a login.
+    /// Steps of a login, and what a new session has missed.
     Login,
     /// Everything else that clients request.
     Request,

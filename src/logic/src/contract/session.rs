@@ -209,7 +209,7 @@ pub const LOGIN_LIST_MAX: usize = 200;
 
 /// The data a client needs to begin a session: the first page of each listing, and the conversations in which it is
 /// behind.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoginView {
     /// The first [`LOGIN_LIST_MAX`] friends by id.
     pub friends: Vec<Friend>,
@@ -219,8 +219,8 @@ pub struct LoginView {
     /// The first [`LOGIN_LIST_MAX`] groups by id.
     pub groups: Vec<Group>,
     pub groups_more: bool,
-    /// The latest [`LOGIN_LIST_MAX`] conversations.
-    pub conversations: Vec<ConversationSummary>,
+    /// The latest [`LOGIN_LIST_MAX`] conversations, which storage may keep for the next login.
+    pub conversations: Arc<Vec<ConversationSummary>>,
     pub conversations_more: bool,
     /// The first page of conversations with undelivered messages.
     pub unread: UnreadPage,

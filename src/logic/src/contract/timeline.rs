@@ -214,7 +214,7 @@ impl CursorStep {
 }
 
 /// Conversations with undelivered messages, by id.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnreadPage {
     pub rows: Vec<Unread>,
     /// There may be others above this id. `None`: there are none.

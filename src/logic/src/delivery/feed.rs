@@ -108,23 +108,28 @@ pub(crate) fn feed(turn: &mut Turn<'_>, key: SessionRef) {
         return;
     }
     let Some(session) = turn.state.sessions.get_mut(key) else { return };
-    if session.is_feeding || session.login.as_ref().is_some_and(|login| !login.gathers_missed) {
+    let is_held = session.login.as_ref().is_some_and(|login| !login.gathers_missed);
+    if is_held || turn.state.feeds.contains_key(&key) {
         return;
     }
     let room = session.capabilities.window().saturating_sub(session.unacked);
     let has_room = room > 0 && session.output < OUTPUT_SOFT as u32;
-    let Some(track) = next_behind(session).filter(|_| has_room) else {
+    let next = next_behind(session);
+    let is_behind = next.is_some() || session.unread_after.is_some();
+    let Some(track) = next.filter(|_| has_room) else {
+        session.is_catching_up &= is_behind;
         if session.login.is_some() {
             turn.follow_ups.push_back(FollowUp::Welcome(key));
         }
         return;
     };
     let (conversation, after, member) = (track.conversation, track.pushed, Some(session.user));
-    session.is_feeding = true;
     session.fed_last = conversation;
     let limit = room.min(FEED_MESSAGES);
     let read = Read::Feed { conversation, member, after, limit, bytes: FEED_BYTES };
-    turn.read(ReplyTo::Nowhere, Pending::Feed { session: key, conversation }, read);
+    let ticket =
+        turn.issue(ReplyTo::Nowhere, Pending::Feed { session: key, conversation }.into(), read.into());
+    turn.state.feeds.insert(key, ticket);
 }
 
 /// The next conversation to feed, round-robin after `fed_last`.
@@ -149,7 +154,7 @@ pub(crate) fn fed(turn: &mut Turn<'_>, key: SessionRef, conversation: Conversati
     let Fed { messages, more, first } = fed;
     let may_push = turn.may_push();
     let Some(session) = turn.state.sessions.get_mut(key) else { return };
-    session.is_feeding = false;
+    turn.state.feeds.remove(&key);
     if !may_push {
         return;
     }
@@ -211,8 +216,8 @@ pub(crate) fn fed(turn: &mut Turn<'_>, key: SessionRef, conversation: Conversati
 
 /// The timeline could not be read: schedules a retry at the next tick.
 pub(crate) fn feed_failed(turn: &mut Turn<'_>, key: SessionRef) {
-    if let Some(session) = turn.state.sessions.get_mut(key) {
-        session.is_feeding = false;
+    if turn.state.sessions.get(key).is_some() {
+        turn.state.feeds.remove(&key);
         turn.state.failed_reads.push(key);
     }
 }

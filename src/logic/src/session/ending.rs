@@ -4,7 +4,7 @@ use crate::bus::{BusOrder, Channel, Hint};
 use crate::conn::ConnId;
 use crate::contract::presence::{Status, of_account};
 use crate::contract::session::{self as storage, Ended, Revoked, Write};
-use crate::contract::{Epoch, Fence, Found, TokenHash, Written};
+use crate::contract::{Epoch, Fence, Found, Requester, TokenHash, Written};
 use crate::effect::{DisconnectReason, Order};
 use crate::limits::{SESSION_ENDED, TOKEN_INVALID};
 use crate::state::State;
@@ -383,6 +383,10 @@ fn remove(turn: &mut Turn<'_>, key: SessionRef) -> Option<Session> {
         connection.session = None;
     }
     listening::release_all(turn, session.user, &session.groups);
+    let of_login = session.login.as_ref().map(|login| login.ticket);
+    let reads = turn.state.feeds.remove(&key).into_iter().chain(of_login);
+    let requester = Requester::Account(session.user);
+    turn.effects.unwanted.extend(reads.map(|ticket| (requester, ticket)));
     Some(session)
 }
 

@@ -17,6 +17,7 @@ use crate::state::reply_to::ReplyTo;
 use crate::state::sessions::{NewSession, PendingLogin};
 use crate::turn::Turn;
 use crate::{delivery, listening, listing, presence};
+use std::sync::Arc;
 use wire::session::{LoggedIn, Reply};
 use wire::{ConversationId, UserId};
 
@@ -130,7 +131,7 @@ pub(super) fn complete(
         return welcome::begin(turn, reply_to, PendingWelcome::new(session, view, online));
     }
     let user = live.user;
-    let ranges = listing::lay_cursors_over(turn.state, user, &mut view.conversations);
+    let ranges = listing::lay_cursors_over_shared(turn.state, user, &mut view.conversations);
     if ranges.is_empty() {
         return send(turn, reply_to, read, view, &online);
     }
@@ -148,7 +149,7 @@ pub(super) fn recounted(
     counts: &[UnreadCount],
 ) {
     let ViewRecount { mut view, online, ranges } = recount;
-    listing::recount(&mut view.conversations, &ranges, counts);
+    listing::recount(Arc::<Vec<_>>::make_mut(&mut view.conversations), &ranges, counts);
     send(turn, reply_to, read, view, &online);
 }
 
@@ -171,7 +172,7 @@ fn send(
     let groups_more = view.groups_more | listing::cut_groups(&mut view.groups, LOGIN_GROUPS_BYTES);
     let left = LISTINGS_BYTES.saturating_sub(listing::bytes_of(&friends, &view.groups));
     let conversations_more =
-        view.conversations_more | listing::cut_conversations(&mut view.conversations, left);
+        view.conversations_more | listing::cut_shared_conversations(&mut view.conversations, left);
     let reply = LoggedIn {
         id: user,
         name: (&*name).into(),

@@ -99,6 +99,14 @@ impl Cursors {
         self.waiting.contains_key(&key) || self.writing_by_key.contains_key(&key)
     }
 
+    /// Whether [`Cursors::lay_over_summary`] has anything to lay over a row.
+    pub fn concern(&self, user: UserId, summary: &ConversationSummary) -> bool {
+        [Some(user), summary.peer].into_iter().flatten().any(|member| {
+            let key = (summary.conversation, member);
+            self.is_moving(key.0, member) || self.confirmed.iter().any(|round| round.contains_key(&key))
+        })
+    }
+
     /// Lays cursors that are not written yet over a conversation as it was read from storage.
     pub fn lay_over_summary(&self, user: UserId, summary: &mut ConversationSummary) {
         let stored = (summary.delivered_seq, summary.read_seq);

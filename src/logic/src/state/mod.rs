@@ -30,9 +30,10 @@ use crate::conn::ConnId;
 use crate::contract::message::StreamId;
 use crate::contract::presence::{self, SetStatus, Status};
 use crate::contract::session::ClaimId;
-use crate::contract::{Epoch, Requester, TokenHash};
+use crate::contract::{Epoch, Requester, Ticket, TokenHash};
 use crate::counters::Counters;
 use crate::limits::{BUSY_RETRY_MS, GOING_AWAY, OUTPUT_HARD, TRIES_MAX, WAITING_MAX};
+use crate::map::{Map, map};
 use crate::network::Network;
 use crate::settings::Rules;
 use absences::Absences;
@@ -88,6 +89,8 @@ pub(crate) struct State {
     pub with_tracks: Vec<SessionRef>,
     /// Sessions with a failed timeline read, to be retried at the next tick.
     pub failed_reads: Vec<SessionRef>,
+    /// The reads of timelines for sessions that are in flight, at most one for each.
+    pub feeds: Map<SessionRef, Ticket>,
     /// Connections whose backlog is stalled, to be retried at the next tick.
     pub stalled_backlogs: Vec<ConnId>,
     /// Bytes sent to a connection and not known to be written from which on its session falls behind.
@@ -126,6 +129,7 @@ impl State {
             alerts: Alerts::default(),
             with_tracks: Vec::new(),
             failed_reads: Vec::new(),
+            feeds: map(boot),
             stalled_backlogs: Vec::new(),
             session_output_max: OUTPUT_HARD as u32,
             deferring: Vec::new(),

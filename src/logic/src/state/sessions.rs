@@ -71,8 +71,8 @@ pub(crate) struct Session {
     pub output: u32,
     /// Whether the connection was asked to report when its output has drained.
     pub awaits_drained: bool,
-    /// Whether a timeline read for this session is in flight.
-    pub is_feeding: bool,
+    /// Whether it has yet to receive what it missed before it began.
+    pub is_catching_up: bool,
     /// Where the listing of conversations that are behind continues; while this is `Some`, a conversation without a
     /// track may be behind.
     pub unread_after: Option<ConversationId>,
@@ -233,7 +233,7 @@ impl Sessions {
             unacked: 0,
             output: 0,
             awaits_drained: false,
-            is_feeding: false,
+            is_catching_up: true,
             unread_after: None,
             fed_last: ConversationId(0),
             is_listed: false,

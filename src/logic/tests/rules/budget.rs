@@ -1,10 +1,12 @@
 //! Budgets: requests a second, and reads that wait.
 
+use crate::ack;
 use crate::harness::{Harness, Seen, errno, rules};
-use logic::contract::{Lane, Requester};
+use logic::contract::{Lane, Read, Requester, timeline as timeline_read};
 use logic::limits::ANSWER_MS;
 use logic::{ConnId, Input, Network, Rules};
 use std::net::IpAddr;
+use wire::limits::UNACKED_MAX;
 use wire::{Command, ConversationId, Dialect, Errno, Refusal, Reply, Seq, Target, UserId};
 use wire::{account, group, timeline};
 
@@ -155,7 +157,40 @@ fn reads_are_issued_on_behalf_of_whoever_needs_them() {
     t.get(alice, PROFILE);
     assert_eq!(std::mem::take(&mut t.issued), [(Lane::Request, of_alice, due(&t))]);
     t.get(alice, Harness::text(Target::User(UserId(2)), "hi"));
-    t.login("bob");
-    let of_bob = (Lane::System, Requester::Account(UserId(2)), None);
-    assert_eq!(t.issued.last(), Some(&of_bob), "a missed message, which is wanted whenever it comes");
+    let bob = t.login("bob");
+    let of_bob = Requester::Account(UserId(2));
+    let missed = (Lane::Login, of_bob, None);
+    assert_eq!(t.issued.last(), Some(&missed), "a missed message, which is wanted whenever it comes");
+    // Once bob has all of it, what he cannot take at once belongs to delivery.
+    t.input(ack(bob, 1));
+    for _ in 0..=UNACKED_MAX {
+        t.get(alice, Harness::text(Target::User(UserId(2)), "hi"));
+    }
+    t.input(ack(bob, 2));
+    assert_eq!(t.issued.last(), Some(&(Lane::System, of_bob, None)));
+}
+
+#[test]
+fn what_a_session_has_missed_is_not_read_after_it_has_gone() {
+    let mut t = Harness::new(rules(), &["alice", "bob"]);
+    let alice = t.login("alice");
+    t.get(alice, Harness::text(Target::User(UserId(2)), "hi"));
+    let of_bob = Requester::Account(UserId(2));
+    for is_sought in [
+        |read: &Read| matches!(read, Read::Session(_)),
+        |read: &Read| matches!(read, Read::Timeline(timeline_read::Read::Feed { .. })),
+    ] {
+        let bob = t.open();
+        t.ask(bob, Harness::login_command("bob"));
+        t.step_until(is_sought);
+        let (ticket, _) = *t.reads.back().expect("there is one");
+        t.input(Input::Closed { conn: bob });
+        assert_eq!(std::mem::take(&mut t.unwanted), [(of_bob, ticket)]);
+        t.settle();
+        assert_eq!(t.unwanted, []);
+    }
+    // Nothing waits for it.
+    let bob = t.login("bob");
+    t.input(Input::Closed { conn: bob });
+    assert_eq!(t.unwanted, []);
 }

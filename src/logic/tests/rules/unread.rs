@@ -23,7 +23,7 @@ fn listed(t: &mut Harness, conn: ConnId) -> Vec<ConversationSummary> {
 fn logged_in(t: &mut Harness, name: &str) -> (ConnId, Vec<ConversationSummary>) {
     let conn = t.open();
     match t.get(conn, Harness::login_command(name)) {
-        Reply::Session(session::Reply::LoggedIn(reply)) => (conn, reply.conversations),
+        Reply::Session(session::Reply::LoggedIn(reply)) => (conn, reply.conversations.to_vec()),
         other => panic!("{other:?}"),
     }
 }

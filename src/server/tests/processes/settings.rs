@@ -47,7 +47,7 @@ fn settings_are_a_members_own_and_survive_kill_9() {
         server.kill9();
         server.restart();
         let mut ann = Client::connect(server.address);
-        let row = ann.login(&account).conversations.remove(0);
+        let row = ann.login(&account).conversations[0].clone();
         assert_eq!((row.pinned, row.muted, row.hidden), (true, true, true));
         let row = listed(&mut ann, direct);
         assert_eq!((row.pinned, row.muted, row.hidden), (true, true, true));
@@ -93,7 +93,7 @@ fn what_is_cleared_is_gone_for_one_member_and_stays_so_after_kill_9() {
         server.kill9();
         server.restart();
         let mut ben = Client::connect(server.address);
-        let row = ben.login(&ben_account).conversations.remove(0);
+        let row = ben.login(&ben_account).conversations[0].clone();
         let seqs = (row.first_seq, row.delivered_seq, row.read_seq, row.last_seq);
         assert_eq!(seqs, (Seq(4), Seq(3), Seq(3), Seq(4)));
         assert_eq!(&*ben.message().content, "4", "what is above is pushed, and nothing below");

@@ -100,6 +100,12 @@ impl Node {
         }
         self.writes.extend(self.fx.writes.drain(..));
         self.reads.extend(self.fx.reads.drain(..).map(|query| (query.ticket, query.read, now.monotonic)));
+        for (_, ticket) in self.fx.unwanted.drain(..) {
+            if let Some(at) = self.reads.iter().position(|(waiting, ..)| *waiting == ticket) {
+                let (_, _, issued) = self.reads.remove(at).expect("it was just found");
+                self.outcomes.push_back(Outcome::Found(ticket, Found::Unavailable, issued));
+            }
+        }
         self.passwords.extend(self.fx.passwords.drain(..));
         self.searches.extend(self.fx.searches.drain(..).map(|query| (query, now.monotonic)));
     }

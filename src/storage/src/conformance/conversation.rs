@@ -31,7 +31,7 @@ fn listed(scenario: &mut Scenario<'_>, user: UserId, conversation: ConversationI
     let page = find(scenario.conversations(user, None, 50).0).expect("it is listed");
     match scenario.read(Read::Session(session::Read::LoginView { user, with_last: false })) {
         Found::Session(session::Found::LoginView(view)) => {
-            assert_eq!(find(view.conversations), Some(page.clone()));
+            assert_eq!(find(view.conversations.to_vec()), Some(page.clone()));
         }
         other => panic!("{other:?}"),
     }

@@ -18,7 +18,7 @@ fn rows(scenario: &mut Scenario<'_>, user: UserId, with_last: bool) -> Vec<Conve
     let read = timeline::Read::Conversations { user, before: None, limit: 50, with_unread: true, with_last };
     match scenario.read(read.into()) {
         Found::Timeline(timeline::Found::Conversations { entries, .. }) => {
-            assert_eq!(entries, view.conversations);
+            assert_eq!(entries, *view.conversations);
             entries
         }
         other => panic!("{other:?}"),

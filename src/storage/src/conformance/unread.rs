@@ -68,7 +68,7 @@ pub fn checked(scenario: &mut Scenario<'_>, user: UserId) -> Vec<ConversationSum
     let (rows, more) = scenario.conversations(user, None, 50);
     assert!(!more);
     match scenario.read(Read::Session(session::Read::LoginView { user, with_last: false })) {
-        Found::Session(session::Found::LoginView(view)) => assert_eq!(view.conversations, rows),
+        Found::Session(session::Found::LoginView(view)) => assert_eq!(*view.conversations, rows),
         other => panic!("{other:?}"),
     }
     let ranges: Vec<CountedRange> = rows.iter().map(range_of).collect();

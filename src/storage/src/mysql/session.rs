@@ -236,7 +236,7 @@ fn login_view(
         friend_ids: contact::ids(rows(1))?,
         groups,
         groups_more,
-        conversations,
+        conversations: conversations.into(),
         conversations_more,
         unread,
     })

@@ -176,8 +176,8 @@ impl SqliteStore {
         changed: &Changed,
     ) -> Result<Option<Arc<Message>>, StoreError> {
         let (now, seq) = ((self.clock)(), changed.seq);
-        let SqliteStore { conn, resident, names, headers, .. } = self;
-        let mut view = View { conn, resident, names, headers, now };
+        let SqliteStore { conn, resident, names, headers, logins, .. } = self;
+        let mut view = View { conn, resident, names, headers, logins, now };
         let wanted =
             Wanted { conversation, has_changes: false, with_changes: true, reader: Some(reader), upto: None };
         let page = pages::after(&mut view, wanted, seq.prev(), 1, Damage::Ends, |_| false)

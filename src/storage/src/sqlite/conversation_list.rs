@@ -61,6 +61,13 @@ pub struct Memberships {
     next: Option<ConversationId>,
 }
 
+impl Memberships {
+    /// Whether these are all.
+    pub fn are_complete(&self) -> bool {
+        self.next.is_none()
+    }
+}
+
 impl View<'_> {
     /// Conversations of a user with ids above `after`, by id: those of at most `rows` memberships. Also returns the id
     /// above which there may be others; `None`: there are none.
@@ -70,17 +77,19 @@ impl View<'_> {
         after: ConversationId,
         rows: usize,
     ) -> Result<(Vec<ConversationRow>, Option<ConversationId>), StoreError> {
-        let memberships = self.memberships(user, after, rows)?;
+        let memberships = self.memberships(user, after, rows, |_| {})?;
         Ok((self.rows_of(user, &memberships)?, memberships.next))
     }
 
     /// The ends are read before the rows, so that a message that is filed in between is seen in one of the two. (A
-    /// conversation that was created after the ids were read is left for the next read.)
+    /// conversation that was created after the ids were read is left for the next read.) `known` is called with the ids
+    /// before anything else is read.
     fn memberships(
         &self,
         user: UserId,
         after: ConversationId,
         rows: usize,
+        known: impl FnOnce(&[ConversationId]),
     ) -> Result<Memberships, StoreError> {
         let sql = "SELECT conversation_id FROM member INDEXED BY member_user \
                    WHERE user_id = ?1 AND conversation_id > ?2 AND device = 0 ORDER BY conversation_id LIMIT ?3";
@@ -89,6 +98,7 @@ impl View<'_> {
         let mut found = select.query((user.0, after.0, most))?;
         let (ids, count) = undamaged("member", &mut found, |row| row.get(0).map(ConversationId))?;
         let next = ids.last().copied().filter(|_| count >= rows);
+        known(&ids);
         let ends = self.resident.ends(ids.iter().copied());
         Ok(Memberships { ends: ids.into_iter().zip(ends).collect(), after, next })
     }
@@ -193,8 +203,12 @@ impl View<'_> {
     }
 
     /// What a login reads first, before its snapshot begins.
-    pub(super) fn memberships_of_login(&self, user: UserId) -> Result<Memberships, StoreError> {
-        self.memberships(user, ConversationId(0), UNREAD_SCAN)
+    pub(super) fn memberships_of_login(
+        &self,
+        user: UserId,
+        known: impl FnOnce(&[ConversationId]),
+    ) -> Result<Memberships, StoreError> {
+        self.memberships(user, ConversationId(0), UNREAD_SCAN, known)
     }
 
     /// The latest conversations of a new session and those in which it is behind, both limited to a page.

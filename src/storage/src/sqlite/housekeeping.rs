@@ -112,8 +112,11 @@ impl SqliteStore {
                 return if may_go_on { Ok(()) } else { Err(error) };
             }
         };
-        filing.is_careful = false;
         self.resident.evict(&filed.ends);
+        if std::mem::take(&mut filing.is_careful) {
+            // What was set aside is not shown any more.
+            self.logins.generations.count_all();
+        }
         if filing.advance(&filed) {
             if filing.is_recorded {
                 self.release_records(filing.run.last())?;

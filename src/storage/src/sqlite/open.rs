@@ -6,6 +6,7 @@ use super::column;
 use super::connection::{PAGE_SIZE, configure};
 use super::dropper::{self, Dropper};
 use super::entry;
+use super::generations::Touched;
 use super::identity::{APPLICATION_ID, Place};
 use super::journal::{Disk, Files, Journal};
 use super::lock::ProcessLock;
@@ -107,6 +108,8 @@ impl SqliteStore {
             cache: AppendCache::default(),
             names: NameCache::default(),
             headers: Arc::default(),
+            logins: Arc::default(),
+            touched: Touched::default(),
             sent,
             tables,
             run,

@@ -233,6 +233,8 @@ impl SqliteStore {
         };
         let done = raise_all();
         self.end_slice(done)?;
+        // What logins have read begins below.
+        self.logins.generations.count_all();
         self.dropper.entries += entries;
         Ok(again.or(next))
     }
@@ -256,6 +258,7 @@ impl SqliteStore {
         let emptied = empty();
         let is_gone = *emptied.as_ref().unwrap_or(&false);
         self.end_slice(emptied.map(drop))?;
+        self.logins.generations.count_all();
         if is_gone {
             self.tables.forget_month(month);
             self.dropper.tables += 1;

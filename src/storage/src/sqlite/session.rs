@@ -13,13 +13,13 @@ use crate::fault::At;
 use crate::networks;
 use crate::token::{self, KeptClient, OfRegister};
 use logic::contract::node::{ENDED_KEPT_MS, SILENT_MS};
-use logic::contract::session::{self, Claim, ClaimId, Ended, LOGIN_LIST_MAX, LoginView, Revoked, Which};
+use logic::contract::session::{self, Claim, ClaimId, Ended, Revoked, Which};
 use logic::contract::token::{DEVICES_MAX, Device};
 use logic::contract::{Client, Denial, Epoch, Fence, Found, Token, TokenHash, Tokens, Written};
 use rusqlite::OptionalExtension;
 use std::sync::Arc;
 use wire::session::KickCode;
-use wire::{DeviceId, Page, UnixMillis, UserId};
+use wire::{DeviceId, UnixMillis, UserId};
 
 impl SqliteStore {
     pub(super) fn write_session(
@@ -455,26 +455,5 @@ impl View<'_> {
             Ok(is_in_force.then_some(device))
         })?;
         Ok(devices.into_iter().flatten().take(DEVICES_MAX).collect())
-    }
-
-    fn login_view(&mut self, user: UserId, with_last: bool) -> Result<LoginView, StoreError> {
-        let first = Page { after: 0, limit: LOGIN_LIST_MAX as u32 };
-        let memberships = self.memberships_of_login(user)?;
-        let snapshot = self.snapshot()?;
-        let (friends, friends_more) = self.friends(user, first)?;
-        let friend_ids = self.friend_ids(user)?;
-        let (groups, groups_more) = self.groups(user, first)?;
-        let ((conversations, conversations_more), unread) =
-            self.of_login(user, &memberships, snapshot, with_last)?;
-        Ok(LoginView {
-            friends,
-            friends_more,
-            friend_ids,
-            groups,
-            groups_more,
-            conversations,
-            conversations_more,
-            unread,
-        })
     }
 }

@@ -4,8 +4,10 @@ use super::append_cache::AppendCache;
 use super::checkpoint::Checkpointer;
 use super::dropper::Dropper;
 use super::filing::Filing;
+use super::generations::Touched;
 use super::journal::Journal;
 use super::lock::ProcessLock;
+use super::login_cache::LoginCache;
 use super::name_cache::NameCache;
 use super::resident::{Resident, Unlisted};
 use super::run::Run;
@@ -32,6 +34,10 @@ pub struct SqliteStore {
     pub(super) names: NameCache,
     /// Shared with the readers.
     pub(super) headers: Arc<HeaderCache>,
+    /// What logins have read, shared with the readers.
+    pub(super) logins: Arc<LoginCache>,
+    /// What the current group of writes touches.
+    pub(super) touched: Touched,
     pub(super) sent: Sent,
     pub(super) tables: Tables,
     /// The messages that were journalled since the last run was frozen.
@@ -114,6 +120,8 @@ impl SqliteStore {
         self.cache.clear();
         self.unlisted.clear();
         self.names = NameCache::default();
+        self.touched = Touched::default();
+        self.logins.generations.count_all();
         if !self.conn.is_autocommit() {
             let rolled_back = self.conn.execute_batch("ROLLBACK");
             if let Err(error) = rolled_back

@@ -1,6 +1,7 @@
 //! A reader's access to the database: the connection, and what is not filed yet.
 
 use super::column::undamaged;
+use super::login_cache::LoginCache;
 use super::name_cache::NameCache;
 use super::resident::Resident;
 use crate::error::StoreError;
@@ -18,6 +19,8 @@ pub struct View<'a> {
     pub names: &'a mut NameCache,
     /// What counts of unread messages have read.
     pub headers: &'a HeaderCache,
+    /// What logins have read.
+    pub logins: &'a LoginCache,
     pub now: UnixMillis,
 }
 

@@ -26,15 +26,16 @@ impl Store for SqliteStore {
 
     fn read(&mut self, read: &Read) -> Found {
         let now = (self.clock)();
-        let SqliteStore { conn, resident, names, headers, .. } = self;
-        View { conn, resident, names, headers, now }.answer(read)
+        let SqliteStore { conn, resident, names, headers, logins, .. } = self;
+        View { conn, resident, names, headers, logins, now }.answer(read)
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
         match &self.file {
             Some(file) => {
                 let (resident, headers) = (Arc::clone(&self.resident), Arc::clone(&self.headers));
-                Ok(Box::new(SqliteReader::open(&file.path, resident, headers)?))
+                let logins = Arc::clone(&self.logins);
+                Ok(Box::new(SqliteReader::open(&file.path, resident, headers, logins)?))
             }
             None => {
                 Err(StoreError::Unavailable("a database without a file has one connection only".to_owned()))
@@ -126,8 +127,12 @@ impl SqliteStore {
             // Replaced by the actual outcome, unless the write fails.
             outcomes.push((ticket, Written::Unavailable));
             let outcome = &mut outcomes.last_mut().expect("it was just pushed").1;
+            self.touched.add_write(&write);
             match self.execute_apart(batch, write, hint) {
-                Ok(Some(written)) => *outcome = written,
+                Ok(Some(written)) => {
+                    self.touched.add_outcome(&written);
+                    *outcome = written;
+                }
                 // The cache was dropped. What replaces it does not have this group until it is published.
                 Ok(None) => {
                     *outcome = Written::Failed;
@@ -163,9 +168,16 @@ impl SqliteStore {
             }
         }
         let outcomes = std::mem::take(outcomes);
+        // Before the outcomes, and for messages while no reader sees the tail: whoever reads later notes the new counters
+        // or finds what it notes outdated.
+        let (generations, touched) = (&self.logins.generations, &mut self.touched);
+        let announce = || {
+            generations.count(touched.drain());
+            publish(outcomes);
+        };
         match self.run.since(mark) {
-            [] => publish(outcomes),
-            slots => self.resident.publish(&self.run, slots, self.unlisted.drain(..), || publish(outcomes)),
+            [] => announce(),
+            slots => self.resident.publish(&self.run, slots, self.unlisted.drain(..), announce),
         }
         journalled
     }

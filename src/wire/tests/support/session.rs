@@ -91,7 +91,7 @@ fn logged_in() -> impl Strategy<Value = (u16, Reply)> {
             resumed,
             friends,
             groups,
-            conversations,
+            conversations: conversations.into(),
             friends_more,
             groups_more,
             conversations_more,

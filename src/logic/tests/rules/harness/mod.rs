@@ -38,6 +38,8 @@ pub struct Harness {
     pub reads: VecDeque<(Ticket, Read)>,
     /// On whose behalf each read was issued, and until when its answer is wanted.
     pub issued: Vec<(Lane, Requester, Option<u64>)>,
+    /// The reads whose answers are not wanted any more.
+    pub unwanted: Vec<(Requester, Ticket)>,
     pub revoked: Vec<[u8; 32]>,
     /// The name that is kept with tokens whose client does not say one.
     pub device: Option<Box<str>>,
@@ -140,6 +142,7 @@ impl Harness {
             writes: VecDeque::new(),
             reads: VecDeque::new(),
             issued: Vec::new(),
+            unwanted: Vec::new(),
             revoked: Vec::new(),
             device: None,
             passwords: VecDeque::new(),
@@ -400,6 +403,7 @@ impl Harness {
             self.issued.push((lane, requester, due));
             self.reads.push_back((ticket, read));
         }
+        self.unwanted.append(&mut self.effects.unwanted);
         self.searches.append(&mut self.effects.searches);
         self.alerts.append(&mut self.effects.alerts);
         self.passwords.extend(self.effects.passwords.drain(..));

@@ -287,7 +287,7 @@ impl Harness {
                 Found::Session(contract::session::Found::LoginView(Box::new(LoginView {
                     friend_ids,
                     groups,
-                    conversations,
+                    conversations: conversations.into(),
                     unread,
                     ..LoginView::default()
                 })))

@@ -1,15 +1,20 @@
-//! What LOGIN reads beside the writer: its rows, counts and timelines are of one moment.
+//! What LOGIN reads beside the writer: its rows, counts and timelines are of one moment; and what is kept of it.
 
-use super::{TestClock, open};
-use crate::conformance::{BEGIN, append, appended, change};
+use super::{InMemory, SqliteStore, TestClock, open};
+use crate::conformance::{self, BEGIN, actor, append, appended, change, entry};
 use crate::store::{Reader, Store};
 use logic::Ticket;
 use logic::contract::change::What;
-use logic::contract::{Found, Read, Write, account, session};
+use logic::contract::session::LoginView;
+use logic::contract::timeline::{CursorMove, CursorStep};
+use logic::contract::{Client, Epoch, Found, Read, Write, Written};
+use logic::contract::{account, contact, group, presence, session, timeline};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use wire::{ConversationId, Target, UserId};
+use wire::account::Who;
+use wire::timeline::SettingsChange;
+use wire::{ConversationId, Seq, Target, UserId};
 
 const ANNA: UserId = UserId(1);
 const BEN: UserId = UserId(2);
@@ -23,7 +28,7 @@ fn unread(last: u64) -> u64 {
     1 + rounds * (MESSAGES - 1) + rest
 }
 
-fn write(store: &mut dyn Store, writes: Vec<Write>) -> Vec<logic::contract::Written> {
+fn write(store: &mut dyn Store, writes: Vec<Write>) -> Vec<Written> {
     let mut written = Vec::new();
     let writes = (0..).map(Ticket).zip(writes).collect();
     store.write(writes, &mut |batch| written.extend(batch.into_iter().map(|(_, written)| written))).unwrap();
@@ -91,4 +96,88 @@ fn a_login_beside_the_writer_counts_what_it_shows() {
         let looks = reader.join().unwrap();
         assert!(looks > 10, "{looks} looks");
     }
+}
+
+fn is_kept(store: &SqliteStore, user: UserId) -> [bool; 2] {
+    let kept = store.logins.find(user, false).expect("it was read");
+    [&kept.note, &kept.friends].map(|note| store.logins.generations.is_current(note))
+}
+
+/// A debug build compares each view that is kept with a new read.
+fn log_in(store: &mut SqliteStore, user: UserId) -> LoginView {
+    let found = store.read(&Read::Session(session::Read::LoginView { user, with_last: false }));
+    let Found::Session(session::Found::LoginView(view)) = found else { panic!("{found:?}") };
+    *view
+}
+
+#[test]
+fn a_view_is_kept_until_something_of_it_changes() {
+    let mut fixture = InMemory::new();
+    let store = fixture.sqlite();
+    let create = |name: &str| {
+        Write::Account(account::Write::Create { name: name.into(), password: "".into(), nick: None })
+    };
+    let eve = UserId(3);
+    write(store, ["anna", "ben", "eve"].map(create).into());
+    let say = |from, to, cid: &str| append(from, Target::User(to), cid, "x");
+    let conversation = appended(&write(store, vec![say(ANNA, BEN, "1")])[0]).conversation;
+    let group = entry(&write(store, vec![conformance::create(ANNA, "climbing")])[0]).message.conversation;
+    log_in(store, BEN);
+    let (settings, step) = (
+        SettingsChange { pinned: Some(true), ..SettingsChange::default() },
+        CursorStep::Reach { delivered: Seq(1), read: Seq(1) },
+    );
+    let moved = |user| CursorMove { conversation, user, epoch: Epoch::NONE, step };
+    let token = |user, written: &Written| match written {
+        Written::Account(account::Written::Created { token, .. }) => {
+            let client = Client { device: None, kind: None, address: [127, 0, 0, 1].into() };
+            (user, Write::Session(session::Write::ExtendToken { token: token.text.clone(), client }))
+        }
+        other => panic!("{other:?}"),
+    };
+    // Of others it says nothing.
+    let (dan, login) = token(UserId(4), &write(store, vec![create("dan")])[0]);
+    let others = [say(ANNA, eve, "2"), say(eve, ANNA, "3"), create("finn"), login];
+    for other in others {
+        write(store, vec![other]);
+        assert_eq!(is_kept(store, BEN), [true, true]);
+    }
+    let befriend = Write::Contact(contact::Write::Add { user: BEN, who: Who::Id(dan) });
+    let change = change(ANNA, conversation, 1, What::React { reaction: "x".into(), on: true });
+    for touching in [
+        say(ANNA, BEN, "4"),
+        say(BEN, ANNA, "5"),
+        say(eve, BEN, "6"),
+        change,
+        Write::Timeline(timeline::Write::MoveCursors(vec![moved(ANNA)])),
+        Write::Timeline(timeline::Write::MoveCursors(vec![moved(BEN)])),
+        Write::Timeline(timeline::Write::Set { user: BEN, conversation, change: settings }),
+        Write::Timeline(timeline::Write::Clear { user: BEN, conversation, upto: Seq(1) }),
+        conformance::join(BEN, group),
+        append(ANNA, Target::Group(group), "7", "x"),
+        befriend,
+        Write::Contact(contact::Write::Add { user: ANNA, who: Who::Id(BEN) }),
+        Write::Group(group::Write::Create { by: actor(BEN), name: "reading".into(), desc: "".into() }),
+        conformance::change_members(ANNA, group, group::What::Remove { user: BEN, bar: false }),
+    ] {
+        let what = format!("{touching:?}");
+        write(store, vec![touching]);
+        assert!(!is_kept(store, BEN)[0], "{what}");
+        log_in(store, BEN);
+        while store.unfiled() > 0 && store.housekeep().unwrap() {}
+        log_in(store, BEN);
+    }
+    // The cursors of a group that was left are not noted, so that nothing is kept while it is behind there.
+    assert!(!is_kept(store, BEN)[0]);
+    let left = CursorMove { conversation: group, ..moved(BEN) };
+    let step = CursorStep::Reach { delivered: Seq(9), read: Seq(9) };
+    write(store, vec![Write::Timeline(timeline::Write::MoveCursors(vec![CursorMove { step, ..left }]))]);
+    assert_eq!(log_in(store, BEN).friends.len(), 2);
+    assert_eq!(is_kept(store, BEN), [true, true]);
+    // When a friend was seen, only the rows of friends are read again.
+    write(store, vec![Write::Presence(presence::Write::Seen(vec![(dan, 0)]))]);
+    assert_eq!(is_kept(store, BEN), [true, false]);
+    let friends = log_in(store, BEN).friends;
+    assert_eq!(friends.iter().find(|friend| friend.user == dan).unwrap().last_seen, Some(BEGIN));
+    assert_eq!(is_kept(store, BEN), [true, true]);
 }

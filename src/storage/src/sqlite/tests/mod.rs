@@ -113,6 +113,7 @@ impl Fixture for InMemory {
         // The second read finds the names in the cache, but no headers.
         self.sqlite().read(read);
         self.sqlite().headers = Arc::default();
+        self.sqlite().logins = Arc::default();
         self.steps(read)
     }
 

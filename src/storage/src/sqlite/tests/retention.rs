@@ -3,7 +3,7 @@
 use super::InMemory;
 use crate::calendar;
 use crate::conformance::{Fixture, Scenario, append, walk};
-use logic::contract::Write;
+use logic::contract::{Found, Read, Write, session};
 use rusqlite::Connection;
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
@@ -72,6 +72,33 @@ fn a_drop_goes_on_over_the_turn_of_a_month() {
         interrupted += left("SELECT rounds FROM retention");
     }
     assert!(interrupted > 60, "some were two rounds: {interrupted}");
+}
+
+/// `(first_seq, unread)` of the only conversation that a login shows.
+fn log_in(scenario: &mut Scenario<'_>, user: UserId) -> (Seq, u64) {
+    match scenario.read(Read::Session(session::Read::LoginView { user, with_last: true })) {
+        Found::Session(session::Found::LoginView(view)) => {
+            (view.conversations[0].first_seq, view.conversations[0].unread)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_a_login_has_read_is_not_kept_over_a_drop() {
+    let mut files = InMemory::new();
+    let mut scenario = Scenario::on(&mut files);
+    let peer = three_months(&mut scenario)[0];
+    assert_eq!(log_in(&mut scenario, peer), (Seq(1), 5));
+    go_to(&mut scenario, 202_603, 30 * 24 - 1);
+    scenario.fixture.set_retention(1);
+    scenario.file();
+    for (month, hours) in [(202_603, 31 * 24 - 1), (202_604, 1)] {
+        go_to(&mut scenario, month, hours);
+        log_in(&mut scenario, peer);
+        scenario.file();
+    }
+    assert_eq!(log_in(&mut scenario, peer), (Seq(5), 1));
 }
 
 #[test]

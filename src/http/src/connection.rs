@@ -30,10 +30,16 @@ struct Timeouts {
     idle: Duration,
     /// Without progress of a body, or of the peer's reading.
     stall: Duration,
+    /// For a whole body, from its head on.
+    body: Duration,
 }
 
-const TIMEOUTS: Timeouts =
-    Timeouts { head: Duration::from_secs(10), idle: Duration::from_secs(60), stall: Duration::from_secs(30) };
+const TIMEOUTS: Timeouts = Timeouts {
+    head: Duration::from_secs(10),
+    idle: Duration::from_secs(60),
+    stall: Duration::from_secs(30),
+    body: Duration::from_secs(60),
+};
 
 /// The connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +73,9 @@ pub(crate) struct Connection {
     /// What the deadline is about, and since when.
     waits: Waits,
     since: Instant,
+    /// The body that was last seen to have begun, and when.
+    body: u32,
+    body_since: Instant,
     /// FIN was sent; input is thrown away until the peer closes its side too.
     is_lingering: bool,
 }
@@ -103,6 +112,8 @@ impl Connection {
             is_queued: false,
             waits: Waits::Idle,
             since: Instant::now(),
+            body: 0,
+            body_since: Instant::now(),
             is_lingering: false,
         })
     }
@@ -161,7 +172,10 @@ impl Connection {
 
     /// Whether it has taken too long.
     pub fn is_late(&self, now: Instant) -> bool {
-        let Timeouts { head, idle, stall } = TIMEOUTS;
+        let Timeouts { head, idle, stall, body } = TIMEOUTS;
+        if self.waits == Waits::Body && now.saturating_duration_since(self.body_since) > body {
+            return true;
+        }
         let allowed = match self.waits {
             _ if self.is_lingering => LINGER,
             _ if self.transport.is_handshaking() => head,
@@ -340,6 +354,10 @@ impl Connection {
             self.since = Instant::now();
         }
         self.waits = waits;
+        if self.body != self.exchange.bodies() {
+            self.body = self.exchange.bodies();
+            self.body_since = Instant::now();
+        }
     }
 
     fn write(&mut self) -> Result<(), Closed> {
@@ -378,5 +396,52 @@ impl Connection {
         self.readable = true;
         self.since = Instant::now();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Limits;
+    use crate::status::Status;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    #[test]
+    fn a_body_that_comes_byte_by_byte_is_refused_after_a_minute() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, peer) = listener.accept().unwrap();
+        let settings = Settings::plain(Limits { connections: 1, per_address: 1 });
+        let mut addresses = Addresses::new(1);
+        stream.set_nonblocking(true).unwrap();
+        let transport = Transport::plain(mio::net::TcpStream::from_std(stream));
+        let mut connection = Connection::new(transport, peer, &settings, &mut addresses).unwrap();
+        let mut send = |connection: &mut Connection, bytes: &[u8]| {
+            client.write_all(bytes).unwrap();
+            (connection.readable, connection.writable) = (true, true);
+            let answer = &mut |_: &Client, _: &Request, received: Received| match received {
+                Received::Head => Decision::Wait,
+                _ => Decision::Answer(Response::plain(Status::Ok)),
+            };
+            connection.step(&mut [0; 256], &settings, &mut addresses, answer).unwrap();
+        };
+        let head = b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n";
+        send(&mut connection, head);
+        // Each byte comes 20 s after the one before, on a clock that stands still between them.
+        let after = |seconds| Instant::now() + Duration::from_secs(seconds);
+        for byte in [b"1", b"2"] {
+            assert!(!connection.is_late(after(20)));
+            connection.body_since -= Duration::from_secs(20);
+            send(&mut connection, byte);
+        }
+        assert!(!connection.is_late(after(15)) && connection.is_late(after(21)), "40 s are over");
+        // The body of the next request has its own time, also where it begins with the end of this one.
+        send(&mut connection, &[b"34".as_slice(), head, b"1"].concat());
+        assert!(connection.waits == Waits::Body && !connection.is_late(after(29)));
+        assert!(connection.is_late(after(31)), "nothing comes any more");
+        connection.time_out(after(31)).unwrap();
+        let mut said = String::new();
+        client.read_to_string(&mut said).unwrap();
+        assert!(said.contains("HTTP/1.1 408 ") && said.contains("HTTP/1.1 200 "), "{said}");
     }
 }

@@ -80,6 +80,8 @@ pub(crate) struct Exchange {
     /// Empty lines since the last request.
     empty_lines: usize,
     incomplete: Option<Box<Incomplete>>,
+    /// How many bodies have begun; wraps around.
+    bodies: u32,
     /// A request whose answer comes later.
     awaiting: Option<Box<Request>>,
     pub output: Vec<u8>,
@@ -106,6 +108,7 @@ impl Exchange {
             head_bytes: 0,
             empty_lines: 0,
             incomplete: None,
+            bodies: 0,
             awaiting: None,
             output: Vec::new(),
             is_over: false,
@@ -121,6 +124,11 @@ impl Exchange {
             () if self.head_bytes > 0 || !self.pending.is_empty() => Waits::Head,
             () => Waits::Idle,
         }
+    }
+
+    /// How many bodies have begun. It wraps around: it only tells two that follow each other apart.
+    pub fn bodies(&self) -> u32 {
+        self.bodies
     }
 
     /// Whether the peer's bytes may be read.
@@ -238,6 +246,7 @@ impl Exchange {
         if request.expects_continue {
             self.output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
+        self.bodies = self.bodies.wrapping_add(1);
         self.incomplete =
             Some(Box::new(Incomplete { request, body: Vec::new(), length: 0, is_kept, decided }));
         Ok(true)

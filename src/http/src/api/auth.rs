@@ -36,16 +36,22 @@ fn bearer(value: &str) -> Option<&str> {
 }
 
 /// Whether the request comes from a page of this server, or of one that the operator trusts.
-pub(super) fn is_same_site(fields: &Fields, host: &str, settings: &Settings) -> bool {
+pub(super) fn is_same_site(fields: &Fields, host: &str, settings: &Settings, is_secure: bool) -> bool {
     match &fields.origin {
-        Some(origin) => settings.admits(origin, host),
+        Some(origin) => admits(settings, origin, host, is_secure),
         None => fields.fetch_site.as_deref() == Some("same-origin"),
     }
 }
 
 /// Whether the request comes from a page that is neither.
-pub(super) fn is_foreign(fields: &Fields, host: &str, settings: &Settings) -> bool {
-    fields.origin.as_ref().is_some_and(|origin| !settings.admits(origin, host))
+pub(super) fn is_foreign(fields: &Fields, host: &str, settings: &Settings, is_secure: bool) -> bool {
+    fields.origin.as_ref().is_some_and(|origin| !admits(settings, origin, host, is_secure))
+}
+
+/// Over TLS, a page that came without it may be anybody's on the way, unless the operator has named it.
+fn admits(settings: &Settings, origin: &str, host: &str, is_secure: bool) -> bool {
+    let matches_host = !is_secure || origin.starts_with("https:");
+    settings.admits(origin, if matches_host { host } else { "" })
 }
 
 fn cookie_name(is_secure: bool) -> &'static str {
@@ -102,7 +108,9 @@ mod tests {
     #[test]
     fn an_origin_matches_by_host_and_port() {
         for (origin, host, url, is_own) in [
+            ("http://chat.example", "10.0.0.1:6080", Some("http://chat.example"), true),
             ("http://chat.example", "chat.example", None, true),
+            ("http://chat.example", "chat.example:80", None, true),
             ("https://chat.example", "chat.example", None, true),
             ("https://chat.example", "Chat.Example:443", None, true),
             ("http://127.0.0.1:6080", "127.0.0.1:6080", None, true),
@@ -116,12 +124,18 @@ mod tests {
             ("http://chat.example", "10.0.0.1:6080", Some("https://chat.example"), false),
         ] {
             let fields = Fields { origin: Some(origin.to_owned()), ..Fields::default() };
-            assert_eq!(is_same_site(&fields, host, &settings(url)), is_own, "{origin} {host}");
-            assert_eq!(is_foreign(&fields, host, &settings(url)), !is_own, "{origin} {host}");
+            for is_secure in [false, true] {
+                // Host alone says nothing about who made a page that came without TLS.
+                let is_own = is_own && !(is_secure && url.is_none() && origin.starts_with("http:"));
+                let settings = settings(url);
+                assert_eq!(is_same_site(&fields, host, &settings, is_secure), is_own, "{origin} {host}");
+                assert_eq!(is_foreign(&fields, host, &settings, is_secure), !is_own, "{origin} {host}");
+            }
         }
         let fetched = |site: Option<&str>| {
             let fields = Fields { fetch_site: site.map(str::to_owned), ..Fields::default() };
-            (is_same_site(&fields, "h", &settings(None)), is_foreign(&fields, "h", &settings(None)))
+            let settings = settings(None);
+            (is_same_site(&fields, "h", &settings, true), is_foreign(&fields, "h", &settings, true))
         };
         assert_eq!(fetched(Some("same-origin")), (true, false));
         for site in [None, Some("none"), Some("same-site"), Some("cross-site")] {

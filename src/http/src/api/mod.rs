@@ -209,12 +209,15 @@ impl Api {
         if self.calls.flush().is_ok() {
             return Vec::new();
         }
+        // What it has answered before it ended.
+        let mut answers = self.answers();
         let waiting = self.calls.waiting();
         let refused = |slot| {
             self.calls.end(slot);
             (slot, answer::refused(Refusal::later(Errno::Busy, GOING_AWAY, RETRY_MS)))
         };
-        waiting.into_iter().map(refused).collect()
+        answers.extend(waiting.into_iter().map(refused));
+        answers
     }
 }
 
@@ -239,7 +242,7 @@ fn check(
     }
     let foreign = || Err(answer::refused(refusal(Errno::Forbidden, "pages of other sites may not ask this")));
     match path {
-        Path::Login | Path::Register => match auth::is_foreign(fields, host, settings) {
+        Path::Login | Path::Register => match auth::is_foreign(fields, host, settings, sender.is_secure) {
             true => foreign(),
             false => Ok((path, None)),
         },
@@ -247,7 +250,7 @@ fn check(
             let Some(credentials) = auth::credentials(fields, sender.is_secure) else {
                 return Err(answer::refused(refusal(Errno::NotLoggedIn, "log in first")));
             };
-            match credentials.is_cookie && !auth::is_same_site(fields, host, settings) {
+            match credentials.is_cookie && !auth::is_same_site(fields, host, settings, sender.is_secure) {
                 true => foreign(),
                 false => Ok((path, Some(credentials))),
             }
@@ -291,7 +294,8 @@ fn respond(call: Call, reply: &Reply) -> Response {
                 Reply::Refused(refusal) => answer::refused((**refusal).clone()),
                 reply => answer::reply(Status::Ok, reply),
             };
-            match grant.filter(|_| by_cookie) {
+            // A token that was revoked meanwhile is not set again.
+            match grant.filter(|_| by_cookie && response.status != Status::Unauthorized) {
                 Some(grant) => response.with("Set-Cookie", cookie(&grant)),
                 None => response,
             }

@@ -2,6 +2,7 @@
 
 use crate::error::StoreError;
 use parking_lot::Mutex;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
@@ -28,6 +29,15 @@ impl<T, E: Into<StoreError>> At<T> for Result<T, E> {
     }
 }
 
+thread_local! {
+    static REPORTED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many faults this thread has reported. If a read does not change it, no fault left anything out of its answer.
+pub fn reported() -> u64 {
+    REPORTED.get()
+}
+
 /// Logs a fault of a row that costs the others nothing, and leaves it out.
 pub fn tolerate<T>(result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match result {
@@ -42,6 +52,7 @@ pub fn tolerate<T>(result: Result<T, StoreError>) -> Result<Option<T>, StoreErro
 /// Logs a fault, once a place. A client may ask for the same damaged row a thousand times a second.
 pub fn report(what: &str) {
     static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    REPORTED.set(REPORTED.get() + 1);
     let mut logged = LOGGED.lock();
     let place = what.split_once(": ").map_or(what, |(place, _)| place);
     if logged.len() < LOGGED_MAX && logged.insert(place.to_owned()) {

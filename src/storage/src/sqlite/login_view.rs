@@ -4,6 +4,7 @@ use super::generations::{Note, Subject};
 use super::login_cache::KeptView;
 use super::view::View;
 use crate::error::StoreError;
+use crate::fault;
 use logic::contract::session::{LOGIN_LIST_MAX, LoginView};
 use std::sync::Arc;
 use wire::{Page, UserId};
@@ -15,16 +16,18 @@ impl View<'_> {
         if let Some(view) = self.kept_view(user, with_last)? {
             return Ok(view);
         }
+        let faults = fault::reported();
         let (view, note) = self.read_login(user, with_last)?;
-        if let Some(note) = note {
-            let friends = self.note_friends(&view);
-            // Read again under their note: who they are was not known before.
-            let view = self.with_friends(user, view)?;
-            let kept = Arc::new(KeptView { note, friends, view });
-            self.logins.keep(user, with_last, Arc::clone(&kept));
-            return Ok(kept.view.clone());
+        let friends = self.note_friends(&view);
+        // Read under their note: who they are was not known before.
+        let view = self.with_friends(user, view)?;
+        // What a fault left out is read again: it may be gone by then.
+        if let Some(note) = note
+            && fault::reported() == faults
+        {
+            self.logins.keep(user, with_last, Arc::new(KeptView { note, friends, view: view.clone() }));
         }
-        self.with_friends(user, view)
+        Ok(view)
     }
 
     /// The view that is kept, as it is now; `None`: there is none, or it is outdated.
@@ -36,8 +39,12 @@ impl View<'_> {
         }
         // The rows of friends change whenever one logs in or out, the lists seldom.
         if !generations.is_current(&kept.friends) {
+            let faults = fault::reported();
             let friends = self.note_friends(&kept.view);
             let view = self.with_friends(user, kept.view.clone())?;
+            if fault::reported() != faults {
+                return Ok(Some(view));
+            }
             kept = Arc::new(KeptView { note: kept.note.clone(), friends, view });
             self.logins.keep(user, with_last, Arc::clone(&kept));
         }

@@ -111,6 +111,25 @@ fn log_in(store: &mut SqliteStore, user: UserId) -> LoginView {
 }
 
 #[test]
+fn a_view_that_a_fault_left_something_out_of_is_not_kept() {
+    let mut fixture = InMemory::new();
+    let store = fixture.sqlite();
+    let names = ["anna", "ben"].map(|name| {
+        Write::Account(account::Write::Create { name: name.into(), password: "".into(), nick: None })
+    });
+    write(store, names.into());
+    write(store, vec![append(ANNA, Target::User(BEN), "1", "x")]);
+    let listed = |store: &mut SqliteStore| log_in(store, BEN).conversations.len();
+    let set = |store: &SqliteStore, time: i64| {
+        store.conn.execute("UPDATE conversation SET updated_at = ?1", [time]).unwrap();
+    };
+    set(store, -1);
+    assert_eq!(listed(store), 0);
+    set(store, BEGIN.0 as i64);
+    assert_eq!(listed(store), 1);
+}
+
+#[test]
 fn a_view_is_kept_until_something_of_it_changes() {
     let mut fixture = InMemory::new();
     let store = fixture.sqlite();

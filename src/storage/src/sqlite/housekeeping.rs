@@ -26,7 +26,7 @@ impl SqliteStore {
             return Ok(self.filing.is_some() || self.run.len() == 0 || is_waited_for);
         }
         let now = (self.clock)();
-        if self.maintained_hour != Some(now.0 / HOUR_MS) {
+        if self.is_maintenance_due(now) {
             match fault::tolerate(self.maintain(now))? {
                 Some(true) => return Ok(true),
                 Some(false) => {}
@@ -55,6 +55,11 @@ impl SqliteStore {
         self.spare = None;
         self.run = Run::default();
         Ok(false)
+    }
+
+    /// Whether an hour has begun. It is not waited for a pause of the messages.
+    pub(super) fn is_maintenance_due(&self, now: UnixMillis) -> bool {
+        self.maintained_hour != Some(now.0 / HOUR_MS)
     }
 
     /// Hourly maintenance. Returns whether more is due.

@@ -80,7 +80,8 @@ impl SqliteStore {
         let dated = retention::dated(now, self.kept_from);
         let batch = Batch { now, dated, month: calendar::month_of(dated), today: calendar::day_of(now) };
         let mut outcomes = Vec::with_capacity(writes.len());
-        self.scrubber.begin_turn(self.dropper.is_due() || self.scrubber.is_due(now));
+        let is_due = self.dropper.is_due() || self.scrubber.is_due(now) || self.is_maintenance_due(now);
+        self.scrubber.begin_turn(is_due);
         let mut done = self.free_memory();
         // All at once, so that the cache misses of these look-ups overlap.
         let hints: Vec<CidHint> = writes.iter().map(|(_, write)| self.hint(&batch, write)).collect();

@@ -140,6 +140,26 @@ fn filing_does_not_wait_for_a_drop() {
 }
 
 #[test]
+fn a_drop_does_not_wait_for_a_pause_of_the_messages() {
+    let mut files = InMemory::new();
+    let mut scenario = Scenario::on(&mut files);
+    let peers = three_months(&mut scenario);
+    scenario.fixture.set_retention(1);
+    // The day of notice begins and ends, and the month is dropped, between messages, as the store thread does it.
+    for number in 0..200 {
+        scenario.wait(HOUR_MS / 4);
+        scenario.say(UserId(1), Target::User(peers[0]), &format!("meanwhile {number}"), "x");
+        while scenario.fixture.store().is_behind() {
+            scenario.fixture.housekeep_some(1);
+        }
+    }
+    assert!(!has_table(&mut files, 202_601), "it is dropped");
+    let mut scenario = Scenario::on_at(&mut files, UnixMillis(calendar::start_of(202_603).0 + 75 * HOUR_MS));
+    scenario.file();
+    check(&mut scenario, &peers[1..], 3);
+}
+
+#[test]
 fn a_damaged_conversation_keeps_its_months_and_others_are_filed() {
     let mut files = InMemory::new();
     let mut scenario = Scenario::on(&mut files);

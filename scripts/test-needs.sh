@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the programs that the tests start private instances of (MariaDB, Redis, nginx with its stream module,
-# Prometheus), curl and systemd-analyze. Installed programs are left alone; services of new packages are neither started nor enabled.
+# Prometheus), curl, libfaketime and systemd-analyze. Installed programs are left alone; services of new packages are neither started nor enabled.
 # kosoku, which drives a WebSocket server through the cases of Autobahn, comes from PyPI into target/kosoku.
 #
 # Installs as root, by `sudo -n`, or by `sudo` on a terminal; otherwise prints the command to run.
@@ -35,6 +35,8 @@ elif ! has_stream; then
 fi
 command -v prometheus >/dev/null && command -v promtool >/dev/null || missing+=(prometheus)
 command -v curl >/dev/null || missing+=(curl)
+# Preloaded, it turns the clock of a server.
+command -v faketime >/dev/null || missing+=(faketime)
 # systemd-analyze checks the units; nothing of systemd is started.
 command -v systemd-analyze >/dev/null || missing+=(systemd)
 kosoku=$(dirname "$0")/../target/kosoku
@@ -56,7 +58,7 @@ if [ ${#missing[@]} -eq 0 ]; then
 fi
 
 if ! command -v apt-get >/dev/null; then
-    echo "The tests need mariadbd, redis-server, nginx with its stream module, prometheus, curl, systemd-analyze and Python 3 with venv. Install your system's packages of:" \
+    echo "The tests need mariadbd, redis-server, nginx with its stream module, prometheus, curl, libfaketime, systemd-analyze and Python 3 with venv. Install your system's packages of:" \
         "${missing[*]}" >&2
     exit 1
 fi

@@ -43,6 +43,7 @@ mod reads;
 mod recipients;
 mod references;
 mod retention;
+mod retention_clock;
 mod rights;
 mod scrub;
 mod search;

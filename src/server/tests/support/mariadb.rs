@@ -37,6 +37,7 @@ const WATCHDOG: &str = r#"
 pub struct MariaDb {
     folder: PathBuf,
     options: Vec<String>,
+    environment: Vec<(String, String)>,
     pub port: u16,
     /// The server's process.
     pub pid: u32,
@@ -59,6 +60,11 @@ impl MariaDb {
 
     /// Starts a server in a new folder, which is removed afterwards.
     pub fn start_in(folder: PathBuf, options: &[&str]) -> MariaDb {
+        MariaDb::start_with(folder, options, &[])
+    }
+
+    /// The same, with further variables in the server's environment.
+    pub fn start_with(folder: PathBuf, options: &[&str], environment: &[(String, String)]) -> MariaDb {
         fs::create_dir(&folder).unwrap();
         let data = folder.join("data");
         let installed = Command::new(find("mariadb-install-db", MISSING))
@@ -82,8 +88,9 @@ impl MariaDb {
         .unwrap();
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
         let port = free_port();
-        let (watchdog, pid) = launch(&folder, port, &options);
-        let server = MariaDb { folder, options, port, pid, watchdog };
+        let environment = environment.to_vec();
+        let (watchdog, pid) = launch(&folder, port, &options, &environment);
+        let server = MariaDb { folder, options, environment, port, pid, watchdog };
         server.wait_until_ready();
         server
     }
@@ -127,7 +134,7 @@ impl MariaDb {
 
     /// Restarts it on the same data and port.
     pub fn restart(&mut self) {
-        (self.watchdog, self.pid) = launch(&self.folder, self.port, &self.options);
+        (self.watchdog, self.pid) = launch(&self.folder, self.port, &self.options, &self.environment);
         self.wait_until_ready();
     }
 
@@ -159,7 +166,7 @@ impl Drop for MariaDb {
 const MISSING: &str =
     "MariaDB's server is missing or cannot be set up: run scripts/test-needs.sh (make test does)";
 
-fn launch(folder: &Path, port: u16, options: &[String]) -> (Child, u32) {
+fn launch(folder: &Path, port: u16, options: &[String], environment: &[(String, String)]) -> (Child, u32) {
     let in_folder = |option: &str, name: &str| format!("--{option}={}", folder.join(name).display());
     let mut watchdog = Command::new("sh")
         .args(["-c", WATCHDOG, "sh"])
@@ -172,6 +179,7 @@ fn launch(folder: &Path, port: u16, options: &[String]) -> (Child, u32) {
         .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-log-file-size=16M"])
         .args(["--innodb-buffer-pool-size=64M", "--performance-schema=OFF"])
         .args(options)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

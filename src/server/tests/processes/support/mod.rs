@@ -6,6 +6,7 @@ pub mod certificates;
 pub mod client;
 #[path = "../../support/effort.rs"]
 pub mod effort;
+pub mod faketime;
 pub mod flag;
 pub mod http;
 pub mod ledger;

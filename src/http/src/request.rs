@@ -84,6 +84,9 @@ impl Request {
                 .any(|(_, value)| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
         };
         let keeps_alive = if is_current { !says("close") } else { says("keep-alive") && !says("close") };
+        // A proxy may have begun to tunnel, and what it passes on then is no request that it vouches for.
+        let asks_for_upgrade = head.headers().iter().any(|(name, _)| name == "Upgrade");
+        let keeps_alive = keeps_alive && !asks_for_upgrade;
         let expects_continue = match one(head, "Expect")? {
             None => false,
             Some(value) if value.eq_ignore_ascii_case("100-continue") => is_current && body != BodyKind::None,

@@ -43,11 +43,11 @@ pub(crate) fn answer(request: &Request, settings: &Settings, websockets: &dyn We
         return Response::plain(Status::Forbidden);
     }
     let Some(fields) = &request.websocket else {
-        return Response::plain(Status::UpgradeRequired).with("Upgrade", "websocket");
+        return upgrade_required();
     };
     let WebSocketFields { key, version, protocols } = &**fields;
     if version != VERSION {
-        return Response::plain(Status::UpgradeRequired).with("Sec-WebSocket-Version", VERSION);
+        return upgrade_required();
     }
     let knows = protocols.split(',').any(|protocol| protocol.trim() == PROTOCOL);
     if !knows || !websocket::is_key(key) || request.has_body {
@@ -61,4 +61,12 @@ pub(crate) fn answer(request: &Request, settings: &Settings, websockets: &dyn We
         .with("Connection", "Upgrade")
         .with("Sec-WebSocket-Accept", websocket::accept_key(key))
         .with("Sec-WebSocket-Protocol", PROTOCOL)
+}
+
+/// What must be asked for (RFC 9110, 15.5.22; RFC 6455, 4.4).
+fn upgrade_required() -> Response {
+    Response::plain(Status::UpgradeRequired)
+        .with("Upgrade", "websocket")
+        .with("Connection", "Upgrade")
+        .with("Sec-WebSocket-Version", VERSION)
 }

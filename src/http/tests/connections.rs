@@ -236,3 +236,20 @@ fn an_upgraded_connection_is_handed_over_with_what_came_behind_and_what_was_not_
     assert_eq!(&first, b"HTTP/1.1 503");
     http.stop();
 }
+
+#[test]
+fn an_upgrade_that_is_not_websocket_is_told_what_is() {
+    let (http, address) = start(Settings::plain(limits(2)));
+    let old = String::from_utf8(UPGRADE.to_vec()).unwrap().replace("Version: 13", "Version: 8");
+    for request in ["GET /ws HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", &old] {
+        let mut stream = connect(address);
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+        for field in ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"] {
+            assert!(answer.contains(&format!("\r\n{field}\r\n")), "{field}: {answer}");
+        }
+    }
+    http.stop();
+}

@@ -90,9 +90,12 @@ impl ClientHandshake {
             values.next().map(|(_, value)| *value).filter(|_| values.next().is_none())
         };
         let is = |name, wanted: &str| value(name).is_some_and(|value| value.eq_ignore_ascii_case(wanted));
+        let mut connection = fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Connection"));
+        let upgrades = connection
+            .any(|(_, value)| value.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade")));
         for (name, is_right) in [
             ("Upgrade", is("Upgrade", "websocket")),
-            ("Connection", is("Connection", "upgrade")),
+            ("Connection", upgrades),
             ("Sec-WebSocket-Accept", value("Sec-WebSocket-Accept") == Some(&*accept_key(&self.key))),
             ("Sec-WebSocket-Protocol", value("Sec-WebSocket-Protocol") == Some(self.protocol)),
         ] {
@@ -132,6 +135,10 @@ mod tests {
             assert_eq!(split.take_in(&[*byte]), Ok(None));
         }
         assert_eq!(split.take_in(b"\n"), Ok(Some(Vec::new())));
+        for connection in ["keep-alive, Upgrade", "keep-alive\r\nConnection: upgrade"] {
+            let other = right.replace("Connection: Upgrade", &format!("Connection: {connection}"));
+            assert_eq!(handshake().take_in(other.as_bytes()), Ok(Some(Vec::new())), "{other}");
+        }
         for (from, to) in [
             ("HTTP/1.1", "HTTP/2"),
             ("101 Switching", "200 OK"),

@@ -228,7 +228,16 @@ impl Reader {
 fn parse(bytes: &[u8]) -> Result<Option<(FrameHeader, u64, usize)>, Fault> {
     let mut cursor = Cursor::new(bytes);
     match FrameHeader::parse(&mut cursor) {
-        Ok(header) => Ok(header.map(|(header, length)| (header, length, cursor.position() as usize))),
+        Ok(None) => Ok(None),
+        Ok(Some((header, length))) => {
+            let used = cursor.position() as usize;
+            if length >> 63 != 0 || header.len(length) != used {
+                return Err(Fault::Protocol(
+                    "the length of a frame is not in its shortest form, or above 63 bits",
+                ));
+            }
+            Ok(Some((header, length, used)))
+        }
         Err(_) => Err(Fault::Protocol("the opcode of a frame is reserved")),
     }
 }

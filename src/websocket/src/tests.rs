@@ -112,7 +112,10 @@ fn what_breaks_the_protocol_has_its_code() {
     put_message(&mut unmasked, Kind::Binary, None, |out| out.push(1));
     let long_ping = [&[0x89, 0x80 | 126, 0, 126][..], &[0; 4], &[0; 126]].concat();
     let endless: Vec<u8> = [frame(0x02, b"abc"), frame(0x00, b"def"), frame(0x00, b"g")].concat();
-    let huge = [&[0x82, 0xff][..], &[0xff; 8], &[0; 4]].concat();
+    let huge = [&[0x82, 0xff, 0x7f][..], &[0xff; 7], &[0; 4]].concat();
+    let negative = [&[0x82, 0xff, 0x80][..], &[0; 7], &[0; 4]].concat();
+    let padded = |first: u8| [&[first, 0xfe, 0, 5][..], &[0; 4], &[0; 5]].concat();
+    let long_form = [&[0x82, 0xff, 0, 0, 0, 0, 0, 0, 0, 5][..], &[0; 4], &[0; 5]].concat();
     for (bytes, code) in [
         (unmasked, CloseCode::Protocol),
         (frame(0xc2, b""), CloseCode::Protocol),
@@ -134,6 +137,10 @@ fn what_breaks_the_protocol_has_its_code() {
         (frame(0x82, b"seven b"), CloseCode::Size),
         (endless, CloseCode::Size),
         (huge, CloseCode::Size),
+        (negative, CloseCode::Protocol),
+        (padded(0x82), CloseCode::Protocol),
+        (padded(0x89), CloseCode::Protocol),
+        (long_form, CloseCode::Protocol),
     ] {
         assert_eq!(read_all_ways(&bytes, 6).unwrap_err().code(), code, "{bytes:?}");
     }
@@ -198,6 +205,62 @@ impl Write for Pipe {
 /// Messages of three bytes.
 fn three(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= 3).then_some(3)
+}
+
+/// A tunnel and its stream after the handshake.
+fn open_tunnel() -> (Tunnel, Pipe) {
+    let mut tunnel = Tunnel::new("chat.example", "/ws", "chat.1", three, 1_000);
+    let mut pipe = Pipe { room: 1_000, ..Pipe::default() };
+    assert!(!tunnel.continue_handshake(&mut pipe).unwrap());
+    let request = String::from_utf8(mem::take(&mut pipe.output)).unwrap();
+    let key = request.split("Sec-WebSocket-Key: ").nth(1).unwrap().split("\r\n").next().unwrap();
+    pipe.input = format!(
+        "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: {}\r\n\
+         Sec-WebSocket-Protocol: chat.1\r\n\r\n",
+        accept_key(key)
+    )
+    .into_bytes();
+    pipe.room = 0;
+    assert!(tunnel.continue_handshake(&mut pipe).unwrap());
+    (tunnel, pipe)
+}
+
+#[test]
+fn a_tunnel_is_not_held_up_by_pings_and_answers_the_latest() {
+    let (mut tunnel, mut pipe) = open_tunnel();
+    let pings = 100_000_u32;
+    for number in 1..=pings {
+        let payload = [&number.to_be_bytes()[..], &[0; 100]].concat();
+        put_control(&mut pipe.input, Control::Ping, None, &payload);
+    }
+    let mut buffer = [0; 4];
+    let mut reads = 0;
+    while !pipe.input.is_empty() {
+        let left = pipe.input.len();
+        assert_eq!(tunnel.read(&mut pipe, &mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        let taken = left - pipe.input.len();
+        assert!(taken <= 1024 * 1024 + 64 * 1024 && tunnel.unsent() < 100 * 1024, "{taken}");
+        assert!(tunnel.has_more() || pipe.input.is_empty());
+        reads += 1;
+    }
+    assert!(reads > 5, "{reads}");
+    while tunnel.unsent() > 0 {
+        pipe.room = 1_000;
+        assert_eq!(tunnel.write(&mut pipe, b"").unwrap(), 0);
+    }
+    let mut reader = Reader::new(Role::Server, false);
+    let (mut rest, mut scratch) = (&pipe.output[..], Vec::new());
+    let mut pongs = 0;
+    while !rest.is_empty() {
+        assert_eq!(reader.next(&mut rest, 0, &mut scratch), Ok(Some(Event::Pong)));
+        pongs += 1;
+    }
+    assert!((1..1_000).contains(&pongs), "{pongs}");
+    // A pong ends with its payload, masked.
+    let last = &pipe.output[pipe.output.len() - 108..];
+    let mut payload = last[4..8].to_vec();
+    payload.iter_mut().zip(&last[..4]).for_each(|(byte, mask)| *byte ^= mask);
+    assert_eq!(payload, pings.to_be_bytes());
 }
 
 #[test]

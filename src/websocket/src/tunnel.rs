@@ -12,6 +12,10 @@ use std::mem;
 const READ_BYTES: usize = 64 * 1024;
 /// Memory that an idle tunnel may keep.
 const KEPT_BYTES: usize = 4 * 1024;
+/// Unsent bytes above which no ping is answered.
+const UNSENT_BYTES: usize = 64 * 1024;
+/// The bytes without a whole message after which a read returns to its caller.
+const TAKEN_BYTES: usize = 1024 * 1024;
 
 thread_local! {
     /// For what is read and for the message that it has: one for each thread.
@@ -43,6 +47,8 @@ pub struct Tunnel {
     /// Bytes for the stream; the first `sent` it has.
     outgoing: Vec<u8>,
     sent: usize,
+    /// The latest ping, if it is not answered (RFC 6455, 5.5.3: those before it need not be).
+    ping: Option<Vec<u8>>,
     masks: Masks,
     has_more: bool,
     is_closed_by_peer: bool,
@@ -93,6 +99,7 @@ impl Tunnel {
             read: 0,
             partial: Vec::new(),
             sent: 0,
+            ping: None,
             masks,
             has_more: false,
             is_closed_by_peer: false,
@@ -143,8 +150,10 @@ impl Tunnel {
     /// Reads what the server has sent in messages, once the handshake is over; 0: it has ended its output.
     ///
     /// # Errors
-    /// What the stream returns, or what is wrong with the server.
+    /// What the stream returns, or what is wrong with the server. [`ErrorKind::WouldBlock`] too where the server has sent
+    /// much that is no message: then [`Tunnel::has_more`].
     pub fn read(&mut self, stream: &mut (impl Read + Write), buffer: &mut [u8]) -> io::Result<usize> {
+        let mut taken = 0;
         loop {
             if self.readable.len() > self.read {
                 let rest = &self.readable[self.read..];
@@ -169,16 +178,21 @@ impl Tunnel {
                 self.decode(&received, &mut Vec::new())?;
                 continue;
             }
-            let is_over = SCRATCH.with_borrow_mut(|(space, scratch)| {
+            if taken >= TAKEN_BYTES {
+                self.has_more = true;
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            let length = SCRATCH.with_borrow_mut(|(space, scratch)| {
                 space.resize(READ_BYTES, 0);
                 let length = stream.read(space).inspect_err(|_| self.has_more = false)?;
                 self.has_more = length == READ_BYTES;
                 self.decode(&space[..length], scratch)?;
-                Ok::<_, io::Error>(length == 0)
+                Ok::<_, io::Error>(length)
             })?;
-            if is_over {
+            if length == 0 {
                 return Ok(0);
             }
+            taken += length;
             self.flush(stream)?;
         }
     }
@@ -190,17 +204,29 @@ impl Tunnel {
                 None => break,
                 Some(Event::Message(_, payload)) => self.readable.extend_from_slice(payload),
                 Some(Event::Ping(payload)) => {
-                    put_control(&mut self.outgoing, Control::Pong, self.masks.next(), payload);
+                    self.ping = Some(payload.to_vec());
                 }
                 Some(Event::Pong) => {}
                 Some(Event::Close(code)) => {
+                    self.answer_ping();
+                    self.ping = None;
                     put_close(&mut self.outgoing, code, self.masks.next());
                     self.is_closed_by_peer = true;
                 }
             }
         }
         self.reader.release();
+        self.answer_ping();
         Ok(())
+    }
+
+    /// Answers the latest ping, unless the stream has not taken much that was written before.
+    fn answer_ping(&mut self) {
+        if self.unsent() <= UNSENT_BYTES
+            && let Some(payload) = self.ping.take()
+        {
+            put_control(&mut self.outgoing, Control::Pong, self.masks.next(), &payload);
+        }
     }
 
     /// Writes whole messages, and keeps the beginning of one. What it returns as written, but the stream has not taken,
@@ -242,6 +268,7 @@ impl Tunnel {
     /// What the stream returns.
     pub fn close(&mut self, stream: &mut impl Write) -> io::Result<()> {
         if !self.is_handshaking() && !self.is_closed_by_peer {
+            self.ping = None;
             let mask = self.masks.next();
             put_close(&mut self.outgoing, Some(crate::CloseCode::Normal), mask);
         }
@@ -249,18 +276,28 @@ impl Tunnel {
     }
 
     fn flush(&mut self, stream: &mut impl Write) -> io::Result<()> {
-        while self.unsent() > 0 {
+        loop {
+            if self.unsent() == 0 {
+                self.outgoing.clear();
+                self.sent = 0;
+                self.answer_ping();
+                if self.outgoing.is_empty() {
+                    self.outgoing.shrink_to(KEPT_BYTES);
+                    return Ok(());
+                }
+            }
             match stream.write(&self.outgoing[self.sent..]) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(taken) => self.sent += taken,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        self.sent = 0;
-        self.outgoing.clear();
-        self.outgoing.shrink_to(KEPT_BYTES);
+        if self.sent > UNSENT_BYTES {
+            self.outgoing.drain(..mem::take(&mut self.sent));
+        }
+        self.answer_ping();
         Ok(())
     }
 }

@@ -198,3 +198,19 @@ fn hostile_heads_are_refused_and_end_the_connection() {
         assert_eq!(answered(&bytes, usize::MAX).1, Waits::End, "{shown:?}");
     }
 }
+
+#[test]
+fn nothing_is_a_request_behind_an_upgrade_that_was_not_granted() {
+    let behind = "POST /smuggled HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n";
+    for fields in [
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\n",
+        "Connection: keep-alive\r\nUpgrade: websocket\r\n",
+        "Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n",
+    ] {
+        let bytes = format!("GET /x HTTP/1.1\r\nHost: h\r\n{fields}\r\n{behind}");
+        assert_eq!(statuses(bytes.as_bytes()), ["200"], "{fields}");
+        let (answer, waits) = answered(bytes.as_bytes(), usize::MAX);
+        assert_eq!(waits, Waits::End);
+        assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+    }
+}

@@ -5,8 +5,8 @@
 //! processors are busy it takes a few hundredths of one. It pauses only between slices, when it holds no lock, no read
 //! transaction and no page of the database.
 //!
-//! A lower priority would not do. With `SCHED_IDLE` or nice 19 a thread that is preempted within a lock of the resident
-//! tail, of the allocator or of a B-tree gets the processor back after 0.2 to 1 s, and appends wait for it.
+//! A lower priority instead has a risk: with `SCHED_IDLE` or nice 19 a thread that is preempted within a lock of the
+//! resident tail, of the allocator or of a B-tree may get the processor back late, and appends wait for it meanwhile.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

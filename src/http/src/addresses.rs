@@ -1,44 +1,47 @@
-//! How many connections each address has.
+//! How many connections, or requests, each address has.
 
+use logic::Network;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 #[derive(Debug)]
 pub(crate) struct Addresses {
     /// The most of one address.
     limit: usize,
-    counts: HashMap<IpAddr, usize>,
+    counts: HashMap<Network, usize>,
 }
 
-/// What a connection counts against: its address, or its /64, as one machine may have all of that.
+/// What a connection counts against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Counted(IpAddr);
+pub(crate) struct Counted(Network);
 
 impl Addresses {
     pub fn new(limit: usize) -> Addresses {
         Addresses { limit, counts: HashMap::new() }
     }
 
-    /// Counts a connection; `None`: its address has too many.
+    /// Counts one more; `None`: its address has too many.
     pub fn enter(&mut self, address: IpAddr) -> Option<Counted> {
-        let address = match address {
-            IpAddr::V4(_) => address,
-            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        };
-        let count = self.counts.entry(address).or_default();
+        let network = Network::of(address);
+        let count = self.counts.entry(network).or_default();
         if *count >= self.limit {
             return None;
         }
         *count += 1;
-        Some(Counted(address))
+        Some(Counted(network))
     }
 
-    pub fn leave(&mut self, Counted(address): Counted) {
-        if let Some(count) = self.counts.get_mut(&address) {
+    pub fn leave(&mut self, Counted(network): Counted) {
+        if let Some(count) = self.counts.get_mut(&network) {
             *count -= 1;
             if *count == 0 {
-                self.counts.remove(&address);
+                self.counts.remove(&network);
             }
         }
+    }
+
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
     }
 }

@@ -4,10 +4,11 @@
 //! gone: an answer that comes later finds nobody.
 
 use super::auth::Credentials;
+use crate::addresses::{Addresses, Counted};
 use logic::{ConnId, Grant, Input, Sessionless};
 use runtime::queue::{Gone, Outbox};
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use wire::{Command, Dialect, UnixMillis, UserId};
 
 /// Requests of one address (IPv6: of one /64) other than this machine at a time. Each may hold a body.
@@ -48,7 +49,8 @@ pub(super) struct Call {
     pub by_cookie: bool,
     /// The token that was issued or extended for it.
     pub grant: Option<Grant>,
-    address: IpAddr,
+    /// `None`: it comes from this machine.
+    counted: Option<Counted>,
     /// `None`: logic has not heard of it.
     conn: Option<ConnId>,
 }
@@ -64,7 +66,7 @@ pub(super) struct Calls {
     is_held_up: bool,
     /// By the slot of the connection.
     calls: HashMap<usize, Call>,
-    addresses: HashMap<IpAddr, usize>,
+    addresses: Addresses,
     generation: u32,
 }
 
@@ -73,7 +75,7 @@ pub(super) struct Full;
 
 impl Calls {
     pub fn new(number: usize, to_logic: Outbox<Vec<Input>>) -> Calls {
-        let (calls, addresses) = (HashMap::new(), HashMap::new());
+        let (calls, addresses) = (HashMap::new(), Addresses::new(OF_ADDRESS));
         Calls { number, to_logic, inputs: Vec::new(), is_held_up: false, calls, addresses, generation: 0 }
     }
 
@@ -86,13 +88,14 @@ impl Calls {
         if self.calls.contains_key(&slot) {
             return Ok(());
         }
-        let address = network(address);
-        let count = self.addresses.get(&address).copied().unwrap_or_default();
-        if self.calls.len() >= TOTAL || (count >= OF_ADDRESS && !address.is_loopback()) {
+        if self.calls.len() >= TOTAL {
             return Err(Full);
         }
-        self.addresses.insert(address, count + 1);
-        let call = Call { step: Step::Body, is_secure, by_cookie: false, grant: None, address, conn: None };
+        let counted = match address.is_loopback() {
+            true => None,
+            false => Some(self.addresses.enter(address).ok_or(Full)?),
+        };
+        let call = Call { step: Step::Body, is_secure, by_cookie: false, grant: None, counted, conn: None };
         self.calls.insert(slot, call);
         Ok(())
     }
@@ -141,11 +144,8 @@ impl Calls {
     /// Ends a call: it is answered, or its client has gone.
     pub fn end(&mut self, slot: usize) -> Option<Call> {
         let call = self.calls.remove(&slot)?;
-        if let Some(count) = self.addresses.get_mut(&call.address) {
-            *count -= 1;
-            if *count == 0 {
-                self.addresses.remove(&call.address);
-            }
+        if let Some(counted) = call.counted {
+            self.addresses.leave(counted);
         }
         self.inputs.extend(call.conn.map(|conn| Input::Closed { conn }));
         Some(call)
@@ -175,18 +175,11 @@ impl Calls {
     }
 }
 
-/// What a client counts against: its address, or its /64, as one machine may have all of that.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-        other => other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use runtime::queue::{Bell, Inbox, queue};
+    use std::net::Ipv6Addr;
     use std::sync::Arc;
 
     fn calls() -> (Calls, Inbox<Vec<Input>>) {

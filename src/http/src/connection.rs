@@ -6,13 +6,13 @@ use crate::exchange::{Decision, Exchange, Received, Waits};
 use crate::request::Request;
 use crate::response::Response;
 use crate::settings::Settings;
-use crate::transport::Transport;
 use crate::upgrade::Upgraded;
 use mio::Registry;
 use mio::event::Event;
+use mio::net::TcpStream;
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 use wire::proxy_header::{self, Header};
 
@@ -40,6 +40,8 @@ const TIMEOUTS: Timeouts = Timeouts {
     stall: Duration::from_secs(30),
     body: Duration::from_secs(60),
 };
+
+pub(crate) type Transport = tls::Stream<TcpStream>;
 
 /// The connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +134,7 @@ impl Connection {
     /// If the poll does not let go of it.
     pub fn upgraded(self, client: IpAddr, registry: &Registry) -> io::Result<Upgraded> {
         let Connection { mut transport, client: peer, mut exchange, .. } = self;
-        registry.deregister(&mut transport)?;
+        registry.deregister(transport.socket_mut())?;
         let (stream, tls) = transport.into_parts();
         let output = mem::take(&mut exchange.output);
         let client = SocketAddr::new(client, peer.address.port());
@@ -216,7 +218,7 @@ impl Connection {
         }
         if self.readable && self.takes_input() {
             let read = match self.is_lingering {
-                true => self.transport.discard(buffer),
+                true => self.transport.socket_mut().read(buffer),
                 false => self.transport.read(buffer),
             };
             match read {
@@ -389,9 +391,8 @@ impl Connection {
 
     /// Sends FIN. The peer may still send: closing now would make the kernel destroy what it has not read.
     fn linger(&mut self) -> Result<(), Closed> {
-        if self.transport.close_write().is_err() {
-            return Err(Closed::Ended);
-        }
+        let closed = self.transport.send_close_notify();
+        closed.and_then(|()| self.transport.socket().shutdown(Shutdown::Write)).map_err(|_| Closed::Ended)?;
         self.is_lingering = true;
         self.readable = true;
         self.since = Instant::now();
@@ -414,7 +415,7 @@ mod tests {
         let settings = Settings::plain(Limits { connections: 1, per_address: 1 });
         let mut addresses = Addresses::new(1);
         stream.set_nonblocking(true).unwrap();
-        let transport = Transport::plain(mio::net::TcpStream::from_std(stream));
+        let transport = Transport::new(mio::net::TcpStream::from_std(stream), None);
         let mut connection = Connection::new(transport, peer, &settings, &mut addresses).unwrap();
         let mut send = |connection: &mut Connection, bytes: &[u8]| {
             client.write_all(bytes).unwrap();

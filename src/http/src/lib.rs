@@ -13,7 +13,7 @@
 //! * `site`, `ops`: which path is answered by what.
 //! * `api`: logging in and sending; logic answers. `fields`: what a head says about its sender.
 //! * `listener`: the thread: its connections, and how many there may be (`addresses`).
-//! * `connection`: a socket (`transport`), what comes before HTTP on it (a PROXY header, TLS), and deadlines.
+//! * `connection`: a socket, what comes before HTTP on it (a PROXY header, TLS), and deadlines.
 //! * `client`: who has sent a request. `encryption`: what is refused without TLS. `origin`: where a page comes from.
 //!
 //! * `upgrade`: WebSocket, for which connections are handed over.
@@ -38,7 +38,6 @@ mod response;
 mod settings;
 mod site;
 mod status;
-mod transport;
 mod upgrade;
 
 pub use encryption::Encryption;

@@ -3,7 +3,7 @@
 use crate::addresses::Addresses;
 use crate::api::{self, Api, Sender};
 use crate::client::{Client, forwarded};
-use crate::connection::{Closed, Connection, READ_BYTES};
+use crate::connection::{Closed, Connection, READ_BYTES, Transport};
 use crate::encryption;
 use crate::exchange::{Decision, Received};
 use crate::ops::{self, Operations};
@@ -13,7 +13,6 @@ use crate::response::Response;
 use crate::settings::Settings;
 use crate::site;
 use crate::status::Status;
-use crate::transport::Transport;
 use crate::upgrade::WebSockets;
 use logic::{Input, Order};
 use mio::event::Event;
@@ -276,7 +275,7 @@ impl Server {
             if stream.set_nodelay(true).is_err() {
                 continue;
             }
-            let mut transport = Transport::plain(stream);
+            let mut transport = Transport::new(stream, None);
             let entry = self.connections.vacant_entry();
             if register(self.poll.registry(), &mut transport, Token(entry.key())).is_err() {
                 continue;
@@ -387,5 +386,5 @@ impl Server {
 }
 
 fn register(registry: &Registry, transport: &mut Transport, token: Token) -> io::Result<()> {
-    registry.register(transport, token, Interest::READABLE | Interest::WRITABLE)
+    registry.register(transport.socket_mut(), token, Interest::READABLE | Interest::WRITABLE)
 }

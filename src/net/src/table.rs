@@ -59,7 +59,9 @@ impl ConnectionTable {
         let slot = self.slots.vacant_key();
         self.generation = self.generation.wrapping_add(1);
         let id = ConnId::new(self.reactor, slot, self.generation);
-        if let Err(error) = context.registry.register(&mut transport, token::of(id), Interest::READABLE) {
+        if let Err(error) =
+            context.registry.register(transport.socket_mut(), token::of(id), Interest::READABLE)
+        {
             log::warn!("cannot register the connection from {peer} with epoll: {error}");
             context.pending_logins.arrive();
             context.pending_logins.open.fetch_sub(1, Ordering::Relaxed);

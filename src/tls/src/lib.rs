@@ -7,7 +7,7 @@
 //!   Acceptor -> Layer<Server> /                           \ (a Layer never owns it)
 //! ```
 //!
-//! A [`Layer`] is driven by the caller's reads and writes. While nothing is on its way, it holds no buffer: records are
+//! A [`Stream`] is a server's socket with or without such a layer. A [`Layer`] is driven by the caller's reads and writes. While nothing is on its way, it holds no buffer: records are
 //! decrypted and encrypted in memory that all layers of a thread share.
 //!
 //! What TLS finds wrong with a server is a [`Fault`], a sentence for whoever runs the client. There is no way to skip
@@ -21,13 +21,15 @@ mod layer;
 mod requirement;
 mod scratch;
 mod session;
+mod stream;
 mod trust;
 
 pub use fault::{Fault, fault_in};
 pub use identity::{Acceptor, Identity, IdentityError};
 pub use layer::{Layer, is_session_error};
 pub use requirement::TlsRequired;
-pub use session::{Client, HELLO_BYTES, Role, Server};
+pub use session::{Client, Role, Server};
+pub use stream::Stream;
 pub use trust::{Trust, is_verifiable};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};

@@ -14,10 +14,6 @@ impl Connection {
     /// Begins the handshake; `bytes` are the first that the client has sent.
     pub(super) fn start_tls(&mut self, bytes: &[u8], context: &mut Context) -> Result<(), CloseReason> {
         let Some(settings) = &context.tls else { return Err(CloseReason::UnknownDialect) };
-        // Before it is answered, a client can send nothing else than its first message.
-        if bytes.len() > tls::HELLO_BYTES {
-            return Err(CloseReason::BadTls);
-        }
         if let Err(error) = self.transport.start_tls(&settings.acceptor, bytes) {
             return Err(self.bad_tls(&error));
         }

@@ -84,6 +84,7 @@ impl Connection {
         while self.readable && self.gate_is_open(context) {
             let is_bounded = self.transport.is_encrypted() && self.channel.user.is_none();
             let space = if is_bounded { &mut buffer[..ENCRYPTED_BYTES_BEFORE_LOGIN] } else { &mut *buffer };
+            debug_assert!(!self.transport.is_handshaking(), "handshakes go on in the order of their queue");
             let read = self.transport.read(space);
             if self.transport.unsent() > 0 {
                 self.channel.queue_flush(context);
@@ -134,7 +135,7 @@ impl Connection {
     /// and the reset would destroy what the peer has not read yet (RFC 1122, 4.2.2.13).
     fn discard(&mut self, context: &mut Context, buffer: &mut [u8]) -> Result<(), CloseReason> {
         while self.readable {
-            match self.transport.discard(buffer) {
+            match self.transport.socket_mut().read(buffer) {
                 Ok(0) => {
                     self.readable = false;
                     self.ended = true;
@@ -221,7 +222,7 @@ impl Connection {
         let codec = AnyCodec::for_first_byte(bytes[0]).ok_or(CloseReason::UnknownDialect)?;
         self.check_encryption(codec.dialect(), context)?;
         if codec.liveness() == Liveness::KeepAlive {
-            self.transport.keep_alive().map_err(|_| CloseReason::PeerReset)?;
+            self.transport.socket().keep_alive().map_err(|_| CloseReason::PeerReset)?;
         }
         let kind = self.transport_kind();
         context.counters.became(Some(codec.dialect()), kind, kind);

@@ -233,7 +233,8 @@ impl Connection {
 
     /// Returns what it holds of the reactor's.
     pub fn recycle(mut self, context: &mut Context) {
-        self.transport.send_close_notify();
+        // The peer may have gone already.
+        let _ = self.transport.send_close_notify();
         let dialect = self.codec.as_ref().map(Codec::dialect);
         context.counters.closed(dialect, self.transport_kind());
         self.channel.leave_pending_logins(context);

@@ -8,6 +8,7 @@ use crate::deadline::Tick;
 use crate::token;
 use logic::Input;
 use mio::Interest;
+use std::io;
 
 impl Connection {
     /// Handles a writable event.
@@ -16,6 +17,12 @@ impl Connection {
         if self.unwritten() > 0 || self.channel.unsent > 0 {
             self.channel.queue_flush(context);
         }
+    }
+
+    /// Ends the output: the peer reads end of stream after everything that was written.
+    fn close_write(&mut self) -> io::Result<()> {
+        self.transport.send_close_notify()?;
+        self.transport.socket().close_write()
     }
 
     /// Bytes that the kernel has not taken.
@@ -60,7 +67,7 @@ impl Connection {
             self.watched = true;
             let both = Interest::READABLE | Interest::WRITABLE;
             let token = token::of(self.channel.id);
-            let watched = context.registry.reregister(&mut self.transport, token, both);
+            let watched = context.registry.reregister(self.transport.socket_mut(), token, both);
             watched.map_err(|_| CloseReason::PeerReset)?;
         }
         self.arm(context);
@@ -79,7 +86,7 @@ impl Connection {
                 }
             }
             Phase::Flushing => {
-                if self.ended || self.transport.close_write().is_err() {
+                if self.ended || self.close_write().is_err() {
                     return Err(CloseReason::PeerClosed);
                 }
                 self.phase = Phase::Lingering;

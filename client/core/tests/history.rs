@@ -100,6 +100,22 @@ fn after_a_restore_new_messages_in_old_places_are_shown() {
     assert_eq!(pair.server.texts(BOB, ME), ["written offline"]);
 }
 
+/// Everything that was shown has been dropped meanwhile, or cleared on another device, which has also acknowledged more.
+#[test]
+fn what_lies_below_the_view_is_not_compared_and_what_follows_is_shown() {
+    let mut pair = online();
+    hear(&mut pair, "text 1");
+    pair.pass(1_000);
+    pair.events.clear();
+    pair.server.history = Some("second".into());
+    pair.lose();
+    (2..=4).for_each(|n| _ = pair.server.store(BOB, UserId(BOB), &format!("text {n}"), None));
+    let conversation = pair.server.conversations.get_mut(&BOB).expect("a message is in it");
+    (conversation.first, conversation.delivered) = (3, 4);
+    pair.pass(5_000);
+    assert_eq!(shown(&pair.events), ["text 3", "text 4"]);
+}
+
 #[test]
 fn another_server_at_the_address_gets_nothing_of_the_first_one() {
     let mut pair = online();
@@ -185,6 +201,25 @@ fn exactly_what_differs_is_forgotten() {
         assert!(asked_history(&stored.pair) < 15, "{} questions", asked_history(&stored.pair));
         let snapshot = stored.pair.session.snapshot(0);
         assert_eq!(snapshot.conversations[0].cursor, Some(Seq(same as u64 + 7)));
+    }
+}
+
+#[test]
+fn only_what_lies_in_the_view_is_forgotten() {
+    for (first, same) in [(501, 700), (501, 500), (501, 300), (900, 899), (990, 995)] {
+        let mut stored = Stored::with(1_000, Some("first"));
+        stored.pair.server.restore(BOB, same);
+        for n in same..1_010 {
+            stored.pair.server.store(BOB, UserId(BOB), &format!("other {}", n + 1), None);
+        }
+        let conversation = stored.pair.server.conversations.get_mut(&BOB).expect("it was restored");
+        conversation.first = first;
+        // What is below the view stays, whether it is the same or not.
+        let after = (same as u64).max(first - 1);
+        let expected: Vec<String> = std::iter::once(format!("forgotten after {after}"))
+            .chain((after + 1..=1_010).map(|n| format!("other {n}")))
+            .collect();
+        assert_eq!(stored.login(), expected, "{same} are the same, and the view begins at {first}");
     }
 }
 

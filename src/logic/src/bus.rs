@@ -40,6 +40,9 @@ pub enum Hint {
     /// The channel's user is no member of a group any more by this entry. The user's sessions on other nodes learn it, also
     /// those that do not hear the group.
     Left { entry: End },
+    /// Publications for the channel's user may be missing: the publishing node did not know that the user has sessions on
+    /// other nodes. These sessions read their lists again.
+    Missed,
     /// A password was checked on another node. Every node counts the attempts on all nodes.
     PasswordTried { attempt: Attempt, is_right: bool },
 }
@@ -69,8 +72,11 @@ impl Channel {
                 | Push::Error(_) => false,
             },
             (Channel::Node(_), Hint::Kick { .. } | Hint::Joined { .. } | Hint::PasswordTried { .. }) => true,
-            (Channel::User(_), Hint::Entered { .. } | Hint::Left { .. }) => true,
-            (Channel::Node(_) | Channel::Group(_), Hint::Entered { .. } | Hint::Left { .. })
+            (Channel::User(_), Hint::Entered { .. } | Hint::Left { .. } | Hint::Missed) => true,
+            (
+                Channel::Node(_) | Channel::Group(_),
+                Hint::Entered { .. } | Hint::Left { .. } | Hint::Missed,
+            )
             | (Channel::Node(_), Hint::Push { .. })
             | (
                 Channel::User(_) | Channel::Group(_),

@@ -150,11 +150,12 @@ fn handle_hint(turn: &mut Turn<'_>, channel: Channel, hint: Hint) {
         }
         (Channel::User(user), Hint::Entered { entry }) => listening::follow(turn, user, entry),
         (Channel::User(user), Hint::Left { entry }) => delivery_line::left_elsewhere(turn, user, entry),
-        (_, Hint::Joined { user }) => turn.state.sessions.share(user),
+        (Channel::User(user), Hint::Missed) => reconcile::announce_changed_to(turn, user),
+        (_, Hint::Joined { user }) => _ = turn.state.sessions.share(user),
         (_, Hint::PasswordTried { attempt, is_right }) => password::tried_elsewhere(turn, attempt, is_right),
         (
             Channel::Group(_) | Channel::Node(_),
-            Hint::Push { .. } | Hint::Entered { .. } | Hint::Left { .. },
+            Hint::Push { .. } | Hint::Entered { .. } | Hint::Left { .. } | Hint::Missed,
         ) => {}
     }
 }

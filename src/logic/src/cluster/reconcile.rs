@@ -6,6 +6,7 @@
 //! cannot tell whether its sessions were taken over. It stops pushing until it can.
 
 use super::delivery_line;
+use crate::bus::{BusOrder, Channel, Hint};
 use crate::contract::node::{self as storage, Changes, Claims, ENDED_KEPT_MS, Ended, Read, Write};
 use crate::contract::{Fence, Found, session as session_storage};
 use crate::effect::Order;
@@ -18,8 +19,8 @@ use crate::state::sessions::Session;
 use crate::turn::Turn;
 use crate::{delivery, presence, session};
 use std::collections::btree_map::Entry;
-use wire::UnixMillis;
 use wire::session::{Changed, Listing, Push};
+use wire::{UnixMillis, UserId};
 
 /// Issues the reads and writes that are due.
 pub(super) fn handle_timeout(turn: &mut Turn<'_>) {
@@ -189,7 +190,11 @@ pub(super) fn claims_found(turn: &mut Turn<'_>, issued: u64, found: Found) {
         session::superseded(turn, fence, session::Kick { code: why, device: None });
     }
     for user in joined {
-        turn.state.sessions.share(user);
+        if turn.state.sessions.share(user) {
+            // The hint that the session began was lost. What was not published for it since is lost as well.
+            let publish = BusOrder::Publish { channel: Channel::User(user), hint: Hint::Missed };
+            turn.effects.bus.push(publish);
+        }
     }
     if is_late {
         return check_all(turn);
@@ -229,12 +234,21 @@ pub(super) fn changes_found(turn: &mut Turn<'_>, found: Found) {
     }
 }
 
+/// What a client reads again where publications may be lost.
+const LOST: [Listing; 2] = [Listing::Friends, Listing::Conversations];
+
 /// Tells clients to re-read friends and conversations: receipts and friendships are published only once and may be
 /// lost.
 pub(super) fn announce_changed(turn: &mut Turn<'_>) {
-    let what = vec![Listing::Friends, Listing::Conversations];
+    let what = LOST.to_vec();
     for session in turn.state.sessions.iter().filter(|session| session.login.is_none()) {
         let (conn, push) = (session.conn, Push::Changed(Box::new(Changed { what: what.clone() })).into());
         turn.effects.order(conn, Order::Push { conn, push });
     }
+}
+
+/// Tells the clients of a user's sessions on this node the same.
+pub(super) fn announce_changed_to(turn: &mut Turn<'_>, user: UserId) {
+    let push = Push::Changed(Box::new(Changed { what: LOST.to_vec() })).into();
+    delivery::push_here(turn, user, None, &push);
 }

@@ -328,13 +328,14 @@ impl Sessions {
         sessions.next().is_some_and(|(_, session)| session.is_shared || session.next != Slot::NONE)
     }
 
-    /// Notes that the account may have sessions on other nodes.
-    pub fn share(&mut self, user: UserId) {
-        let mut slot = self.head(user);
+    /// Notes that the account may have sessions on other nodes. Returns whether it has one here that was not known to.
+    pub fn share(&mut self, user: UserId) -> bool {
+        let (mut slot, mut is_news) = (self.head(user), false);
         while let Some((_, session)) = self.at_mut(slot) {
-            session.is_shared = true;
+            is_news |= !std::mem::replace(&mut session.is_shared, true);
             slot = session.next;
         }
+        is_news
     }
 
     pub fn is_online(&self, user: UserId) -> bool {

@@ -13,8 +13,8 @@ use wire::presence::Presence;
 use wire::session::ClientKind;
 use wire::timeline::{ConversationView, Cursor};
 use wire::{
-    Command, ConversationId, ConversationKind, Errno, Message, Push, Seq, Target, UserId, group, message,
-    session, timeline,
+    Command, ConversationId, ConversationKind, Errno, Message, Push, Seq, Target, UnixMillis, UserId, group,
+    message, session, timeline,
 };
 
 const RUN: &str = "n1-1";
@@ -251,6 +251,41 @@ fn a_client_is_asked_to_look_where_a_lost_hint_may_have_been_acknowledged_elsewh
         if changed.what == [session::Listing::Conversations])
     };
     assert!(t.take(alice).iter().any(looks));
+}
+
+/// The hint that a session began on another node is lost. What has happened since was not published for it.
+#[test]
+fn a_session_elsewhere_that_the_database_names_is_told_to_read_again() {
+    let mut t = node();
+    let alice = t.login("alice");
+    let claimed = |t: &mut Harness| {
+        t.advance(10_000);
+        let is_claims = |(_, read): &(_, Read)| matches!(read, Read::Node(node::Read::Claims { .. }));
+        let at = t.reads.iter().position(is_claims).expect("claims are read");
+        let (ticket, _) = t.reads.remove(at).expect("it is there");
+        let claims =
+            node::Claims { now: t.now.wall, ended: vec![], joined: vec![ALICE], unheard: UnixMillis(0) };
+        let found = Found::Node(node::Found::Claims(Box::new(claims)));
+        t.logic.handle_found(t.now, ticket, found, &mut t.effects);
+        t.settle();
+        trust(t);
+    };
+    let missed = |t: &mut Harness| t.published.drain(..).filter(|(_, hint)| *hint == Hint::Missed).count();
+    // The first read only asks for the time.
+    claimed(&mut t);
+    assert_eq!(missed(&mut t), 0);
+    claimed(&mut t);
+    assert_eq!(missed(&mut t), 1);
+    claimed(&mut t);
+    assert_eq!(missed(&mut t), 0, "it is known");
+    // The other node tells its sessions of the user.
+    t.take(alice);
+    hint(&mut t, Channel::User(ALICE), Hint::Missed);
+    let lists = [session::Listing::Friends, session::Listing::Conversations];
+    let looks = |seen: &Seen| matches!(seen, Seen::Push(Push::Session(session::Push::Changed(changed))) if changed.what == lists);
+    assert_eq!(t.take(alice).iter().filter(|seen| looks(seen)).count(), 1);
+    hint(&mut t, Channel::Node(RUN.into()), Hint::Missed);
+    assert!(!t.take(alice).iter().any(looks), "only the user's channel carries it");
 }
 
 #[test]

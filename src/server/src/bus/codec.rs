@@ -7,6 +7,7 @@
 //!   3: joined | user u32
 //!   4: entered | conversation u32 | seq u64
 //!   5: left | conversation u32 | seq u64
+//!   6: missed
 //! ```
 
 use logic::Network;
@@ -23,6 +24,7 @@ const PASSWORD_TRIED: u8 = 2;
 const JOINED: u8 = 3;
 const ENTERED: u8 = 4;
 const LEFT: u8 = 5;
+const MISSED: u8 = 6;
 
 // Flags of a password that was tried.
 const IS_RIGHT: u32 = 1;
@@ -54,6 +56,7 @@ pub fn encode(hint: &Hint, out: &mut Vec<u8>) {
             out.push(LEFT);
             encode_end(entry, out);
         }
+        Hint::Missed => out.push(MISSED),
         Hint::PasswordTried { attempt, is_right } => {
             let Attempt { account, network, client, is_familiar } = attempt;
             let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
@@ -99,6 +102,7 @@ pub fn decode(bytes: &[u8]) -> Option<Hint> {
         JOINED => Some(Hint::Joined { user: UserId(u32::from_be_bytes(rest.try_into().ok()?)) }),
         ENTERED => Some(Hint::Entered { entry: decode_end(rest)? }),
         LEFT => Some(Hint::Left { entry: decode_end(rest)? }),
+        MISSED => rest.is_empty().then_some(Hint::Missed),
         PASSWORD_TRIED => {
             let (flags, rest) = rest.split_first_chunk()?;
             let flags = u32::from_be_bytes(*flags);

@@ -123,6 +123,7 @@ fn carried() -> Vec<(Channel, Hint)> {
         (user.clone(), push(timeline::Push::Conversation(Box::new(view)))),
         (user.clone(), Hint::Entered { entry: End { conversation: ConversationId(7), last: Seq(1 << 40) } }),
         (user.clone(), Hint::Left { entry: End { conversation: ConversationId(7), last: Seq(1 << 40) } }),
+        (user.clone(), Hint::Missed),
         (user, push(contact::Push::Friend(Box::new(friend)))),
         (Channel::Node("n1~1".into()), kick(None)),
         (Channel::Node("n1~1".into()), Hint::Joined { user: UserId(8) }),

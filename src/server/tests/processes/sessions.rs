@@ -332,7 +332,7 @@ fn what_a_client_sent_before_it_left_is_stored() {
 }
 
 /// The conversation of the account that was active last.
-fn latest(client: &mut Client) -> ConversationSummary {
+pub fn latest(client: &mut Client) -> ConversationSummary {
     let page = TimelineRequest::Conversations(Conversations { before: None, limit: 1, with_last: false });
     match client.ask_again(&page.into()) {
         Reply::Timeline(TimelineReply::Conversations(mut page)) => page.conversations.remove(0),

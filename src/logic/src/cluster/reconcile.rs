@@ -53,6 +53,14 @@ pub(super) fn handle_timeout(turn: &mut Turn<'_>) {
     if now >= turn.state.cluster.membership().map_or(u64::MAX, |membership| membership.reconcile.next_touch) {
         touch(turn);
     }
+    while let Some(membership) = turn.state.cluster.membership()
+        && let Some(user) = membership.reconcile.take_announcement(now)
+    {
+        match user {
+            None => tell_all(turn),
+            Some(user) => tell(turn, user),
+        }
+    }
     if let Some(unheard) = seen {
         turn.write(ReplyTo::Nowhere, Pending::Seen { unheard }, Write::See { node: run, unheard });
     }
@@ -237,18 +245,35 @@ pub(super) fn changes_found(turn: &mut Turn<'_>, found: Found) {
 /// What a client reads again where publications may be lost.
 const LOST: [Listing; 2] = [Listing::Friends, Listing::Conversations];
 
-/// Tells clients to re-read friends and conversations: receipts and friendships are published only once and may be
-/// lost.
+/// Tells clients to re-read friends and conversations: receipts, reads and friendships are published only once and may be
+/// lost. It is said once more when everything that was published is written.
 pub(super) fn announce_changed(turn: &mut Turn<'_>) {
-    let what = LOST.to_vec();
-    for session in turn.state.sessions.iter().filter(|session| session.login.is_none()) {
-        let (conn, push) = (session.conn, Push::Changed(Box::new(Changed { what: what.clone() })).into());
-        turn.effects.order(conn, Order::Push { conn, push });
-    }
+    tell_all(turn);
+    announce_again(turn, None);
 }
 
 /// Tells the clients of a user's sessions on this node the same.
 pub(super) fn announce_changed_to(turn: &mut Turn<'_>, user: UserId) {
-    let push = Push::Changed(Box::new(Changed { what: LOST.to_vec() })).into();
-    delivery::push_here(turn, user, None, &push);
+    tell(turn, user);
+    announce_again(turn, Some(user));
+}
+
+fn announce_again(turn: &mut Turn<'_>, user: Option<UserId>) {
+    if let Some(membership) = turn.state.cluster.membership() {
+        membership.reconcile.announce_again(turn.now.monotonic, user);
+    }
+}
+
+fn tell_all(turn: &mut Turn<'_>) {
+    for session in turn.state.sessions.iter().filter(|session| session.login.is_none()) {
+        turn.effects.order(session.conn, Order::Push { conn: session.conn, push: changed() });
+    }
+}
+
+fn tell(turn: &mut Turn<'_>, user: UserId) {
+    delivery::push_here(turn, user, None, &changed());
+}
+
+fn changed() -> wire::Push {
+    Push::Changed(Box::new(Changed { what: LOST.to_vec() })).into()
 }

@@ -6,7 +6,7 @@ use super::{ALICE_BOB, TO_BOB, ack};
 use logic::bus::{BusInput, Channel, Hint};
 use logic::contract::session as storage;
 use logic::contract::{Epoch, Fence, Written, node};
-use logic::limits::{PRESENCE_MS, TOUCH_MS, UNENDED_RETRY_MAX_MS};
+use logic::limits::{CATCH_UP_MS, PRESENCE_MS, TOUCH_MS, UNENDED_RETRY_MAX_MS};
 use logic::{BusOrder, Conflict, Found, Input, Policy, Read, Rules, Write};
 use std::sync::Arc;
 use wire::presence::Presence;
@@ -283,6 +283,11 @@ fn a_session_elsewhere_that_the_database_names_is_told_to_read_again() {
     hint(&mut t, Channel::User(ALICE), Hint::Missed);
     let lists = [session::Listing::Friends, session::Listing::Conversations];
     let looks = |seen: &Seen| matches!(seen, Seen::Push(Push::Session(session::Push::Changed(changed))) if changed.what == lists);
+    assert_eq!(t.take(alice).iter().filter(|seen| looks(seen)).count(), 1);
+    // Once more when that is written which another node knew at that time.
+    t.advance(CATCH_UP_MS);
+    t.settle();
+    trust(&mut t);
     assert_eq!(t.take(alice).iter().filter(|seen| looks(seen)).count(), 1);
     hint(&mut t, Channel::Node(RUN.into()), Hint::Missed);
     assert!(!t.take(alice).iter().any(looks), "only the user's channel carries it");

@@ -1,9 +1,12 @@
 //! The schedule of the reads for what the bus may have lost.
 
 use crate::contract::Fence;
-use crate::limits::{TOUCH_MS, TRUST_MS};
-use std::collections::BTreeMap;
-use wire::UnixMillis;
+use crate::limits::{CATCH_UP_MS, TOUCH_MS, TRUST_MS};
+use std::collections::{BTreeMap, VecDeque};
+use wire::{UnixMillis, UserId};
+
+/// The most users who wait to be told; beyond it all are.
+const TOLD_APART_MAX: usize = 1_000;
 
 #[derive(Debug)]
 pub(crate) struct Reconcile {
@@ -33,6 +36,8 @@ pub(crate) struct Reconcile {
     pub known_at: u64,
     /// Whether a push was withheld because `known_at` was too long ago.
     pub has_withheld: bool,
+    /// Whose clients are told once more to read their lists again, and when, monotonic ms, in this order; `None`: all.
+    announcements: VecDeque<(u64, Option<UserId>)>,
 }
 
 impl Default for Reconcile {
@@ -53,6 +58,7 @@ impl Default for Reconcile {
             catch_up_until: 0,
             known_at: 0,
             has_withheld: false,
+            announcements: VecDeque::new(),
         }
     }
 }
@@ -60,7 +66,24 @@ impl Default for Reconcile {
 impl Reconcile {
     /// When the next read or write is due, monotonic ms.
     pub fn next(&self) -> u64 {
-        self.next_claims.min(self.next_changes).min(self.next_seen).min(self.next_touch)
+        let announcement = self.announcements.front().map_or(u64::MAX, |(due, _)| *due);
+        self.next_claims.min(self.next_changes).min(self.next_seen).min(self.next_touch).min(announcement)
+    }
+
+    /// Clients that read their lists now may read what another node has not written yet. Plans to tell them once more.
+    pub fn announce_again(&mut self, now: u64, user: Option<UserId>) {
+        let user = user.filter(|_| self.announcements.len() < TOLD_APART_MAX);
+        match user {
+            None => self.announcements.clear(),
+            Some(_) => self.announcements.retain(|(_, told)| *told != user),
+        }
+        self.announcements.push_back((now + CATCH_UP_MS, user));
+    }
+
+    /// Whom to tell now.
+    pub fn take_announcement(&mut self, now: u64) -> Option<Option<UserId>> {
+        let (_, user) = self.announcements.pop_front_if(|(due, _)| *due <= now)?;
+        Some(user)
     }
 
     /// Whether this node may push to its sessions. If not, notes that a push was withheld.

@@ -164,7 +164,7 @@ impl Session {
         let Some(comparison) = self.comparisons.conversations.get_mut(&id) else { return };
         let Step::Asked { kept } = &comparison.step else { return };
         let seq = kept.seq;
-        // Below the view, which begins later since messages were dropped or cleared, nothing can be compared, and stays.
+        // What was dropped or cleared meanwhile lies below the view. It cannot be compared, and stays.
         let is_out_of_view = seq < page.first_seq;
         match is_out_of_view || page.messages.first().is_some_and(|message| kept.is_same(message)) {
             true => comparison.same = seq,

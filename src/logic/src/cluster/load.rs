@@ -41,7 +41,7 @@ pub(super) fn handle_timeout(turn: &mut Turn<'_>) {
     }
     // The dead node cannot announce that its users went offline.
     if is_over {
-        reconcile::announce_changed(turn);
+        reconcile::announce_changed(turn, None);
     }
 }
 

@@ -109,11 +109,11 @@ pub(crate) fn handle_bus(turn: &mut Turn<'_>, input: BusInput) {
         BusInput::Up => {
             membership.has_bus = true;
             reconcile::missed(turn);
-            reconcile::announce_changed(turn);
+            reconcile::announce_changed(turn, None);
         }
         BusInput::Gap => {
             reconcile::missed(turn);
-            reconcile::announce_changed(turn);
+            reconcile::announce_changed(turn, None);
         }
         BusInput::Down => {
             membership.has_bus = false;
@@ -150,7 +150,7 @@ fn handle_hint(turn: &mut Turn<'_>, channel: Channel, hint: Hint) {
         }
         (Channel::User(user), Hint::Entered { entry }) => listening::follow(turn, user, entry),
         (Channel::User(user), Hint::Left { entry }) => delivery_line::left_elsewhere(turn, user, entry),
-        (Channel::User(user), Hint::Missed) => reconcile::announce_changed_to(turn, user),
+        (Channel::User(user), Hint::Missed) => reconcile::announce_changed(turn, Some(user)),
         (_, Hint::Joined { user }) => _ = turn.state.sessions.share(user),
         (_, Hint::PasswordTried { attempt, is_right }) => password::tried_elsewhere(turn, attempt, is_right),
         (

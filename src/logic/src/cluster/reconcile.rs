@@ -56,10 +56,7 @@ pub(super) fn handle_timeout(turn: &mut Turn<'_>) {
     while let Some(membership) = turn.state.cluster.membership()
         && let Some(user) = membership.reconcile.take_announcement(now)
     {
-        match user {
-            None => tell_all(turn),
-            Some(user) => tell(turn, user),
-        }
+        tell(turn, user);
     }
     if let Some(unheard) = seen {
         turn.write(ReplyTo::Nowhere, Pending::Seen { unheard }, Write::See { node: run, unheard });
@@ -169,7 +166,7 @@ fn push_withheld(turn: &mut Turn<'_>) {
     for key in turn.state.sessions.keys() {
         delivery::feed(turn, key);
     }
-    announce_changed(turn);
+    announce_changed(turn, None);
 }
 
 pub(super) fn claims_found(turn: &mut Turn<'_>, issued: u64, found: Found) {
@@ -242,38 +239,25 @@ pub(super) fn changes_found(turn: &mut Turn<'_>, found: Found) {
     }
 }
 
-/// What a client reads again where publications may be lost.
-const LOST: [Listing; 2] = [Listing::Friends, Listing::Conversations];
-
-/// Tells clients to re-read friends and conversations: receipts, reads and friendships are published only once and may be
-/// lost. It is said once more when everything that was published is written.
-pub(super) fn announce_changed(turn: &mut Turn<'_>) {
-    tell_all(turn);
-    announce_again(turn, None);
-}
-
-/// Tells the clients of a user's sessions on this node the same.
-pub(super) fn announce_changed_to(turn: &mut Turn<'_>, user: UserId) {
+/// Tells the clients of a user's sessions on this node (`None`: all clients) to re-read friends and conversations: receipts,
+/// reads and friendships are published only once and may be lost. It is said once more when everything that was published is
+/// written.
+pub(super) fn announce_changed(turn: &mut Turn<'_>, user: Option<UserId>) {
     tell(turn, user);
-    announce_again(turn, Some(user));
-}
-
-fn announce_again(turn: &mut Turn<'_>, user: Option<UserId>) {
     if let Some(membership) = turn.state.cluster.membership() {
         membership.reconcile.announce_again(turn.now.monotonic, user);
     }
 }
 
-fn tell_all(turn: &mut Turn<'_>) {
-    for session in turn.state.sessions.iter().filter(|session| session.login.is_none()) {
-        turn.effects.order(session.conn, Order::Push { conn: session.conn, push: changed() });
+fn tell(turn: &mut Turn<'_>, user: Option<UserId>) {
+    let what = vec![Listing::Friends, Listing::Conversations];
+    let push: wire::Push = Push::Changed(Box::new(Changed { what })).into();
+    match user {
+        Some(user) => delivery::push_here(turn, user, None, &push),
+        None => {
+            for session in turn.state.sessions.iter().filter(|session| session.login.is_none()) {
+                turn.effects.order(session.conn, Order::Push { conn: session.conn, push: push.clone() });
+            }
+        }
     }
-}
-
-fn tell(turn: &mut Turn<'_>, user: UserId) {
-    delivery::push_here(turn, user, None, &changed());
-}
-
-fn changed() -> wire::Push {
-    Push::Changed(Box::new(Changed { what: LOST.to_vec() })).into()
 }

@@ -7,7 +7,7 @@ use logic::bus::{BusInput, Channel, Hint};
 use logic::contract::session as storage;
 use logic::contract::{Epoch, Fence, Written, node};
 use logic::limits::{CATCH_UP_MS, PRESENCE_MS, TOUCH_MS, UNENDED_RETRY_MAX_MS};
-use logic::{BusOrder, Conflict, Found, Input, Policy, Read, Rules, Write};
+use logic::{BusOrder, Conflict, Input, Policy, Read, Rules, Write};
 use std::sync::Arc;
 use wire::presence::Presence;
 use wire::session::ClientKind;
@@ -56,15 +56,15 @@ fn stored_elsewhere(t: &mut Harness, from: UserId, text: &str) -> Arc<Message> {
 
 /// The node reads from the database that this conversation has an entry which one of its sessions may lack.
 fn named(t: &mut Harness, end: node::End) {
-    t.advance(10_000);
-    let is_changes = |(_, read): &(_, Read)| matches!(read, Read::Node(node::Read::Changes { .. }));
-    let at = t.reads.iter().position(is_changes).expect("changed conversations are read");
-    let (ticket, _) = t.reads.remove(at).expect("it is there");
-    let changes = node::Changes { upto: t.now.wall, more: false, ends: vec![end] };
-    let found = Found::Node(node::Found::Changes(Box::new(changes)));
-    t.logic.handle_found(t.now, ticket, found, &mut t.effects);
-    t.advance(0);
-    t.settle();
+    let is_changes = |read: &node::Read| matches!(read, node::Read::Changes { .. });
+    t.answer_node(is_changes, |upto| {
+        node::Found::Changes(Box::new(node::Changes { upto, more: false, ends: vec![end] }))
+    });
+}
+
+/// Whether a client is told to read these lists again.
+fn tells_of(seen: &Seen, lists: &[session::Listing]) -> bool {
+    matches!(seen, Seen::Push(Push::Session(session::Push::Changed(changed))) if changed.what == lists)
 }
 
 fn said(message: &Arc<Message>) -> Hint {
@@ -246,10 +246,7 @@ fn a_client_is_asked_to_look_where_a_lost_hint_may_have_been_acknowledged_elsewh
     t.conversations[0].cursors.insert(ALICE, (Seq(2), Seq(2)));
     // No hint comes. The database names the conversation, as the account has a session on another node.
     named(&mut t, node::End { conversation: ALICE_BOB, last: Seq(2) });
-    let looks = |seen: &Seen| {
-        matches!(seen, Seen::Push(Push::Session(session::Push::Changed(changed)))
-        if changed.what == [session::Listing::Conversations])
-    };
+    let looks = |seen: &Seen| tells_of(seen, &[session::Listing::Conversations]);
     assert!(t.take(alice).iter().any(looks));
 }
 
@@ -259,15 +256,11 @@ fn a_session_elsewhere_that_the_database_names_is_told_to_read_again() {
     let mut t = node();
     let alice = t.login("alice");
     let claimed = |t: &mut Harness| {
-        t.advance(10_000);
-        let is_claims = |(_, read): &(_, Read)| matches!(read, Read::Node(node::Read::Claims { .. }));
-        let at = t.reads.iter().position(is_claims).expect("claims are read");
-        let (ticket, _) = t.reads.remove(at).expect("it is there");
-        let claims =
-            node::Claims { now: t.now.wall, ended: vec![], joined: vec![ALICE], unheard: UnixMillis(0) };
-        let found = Found::Node(node::Found::Claims(Box::new(claims)));
-        t.logic.handle_found(t.now, ticket, found, &mut t.effects);
-        t.settle();
+        let is_claims = |read: &node::Read| matches!(read, node::Read::Claims { .. });
+        t.answer_node(is_claims, |now| {
+            let (ended, joined, unheard) = (vec![], vec![ALICE], UnixMillis(0));
+            node::Found::Claims(Box::new(node::Claims { now, ended, joined, unheard }))
+        });
         trust(t);
     };
     let missed = |t: &mut Harness| t.published.drain(..).filter(|(_, hint)| *hint == Hint::Missed).count();
@@ -282,7 +275,7 @@ fn a_session_elsewhere_that_the_database_names_is_told_to_read_again() {
     t.take(alice);
     hint(&mut t, Channel::User(ALICE), Hint::Missed);
     let lists = [session::Listing::Friends, session::Listing::Conversations];
-    let looks = |seen: &Seen| matches!(seen, Seen::Push(Push::Session(session::Push::Changed(changed))) if changed.what == lists);
+    let looks = |seen: &Seen| tells_of(seen, &lists);
     assert_eq!(t.take(alice).iter().filter(|seen| looks(seen)).count(), 1);
     // Once more when that is written which another node knew at that time.
     t.advance(CATCH_UP_MS);

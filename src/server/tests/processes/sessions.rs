@@ -41,7 +41,7 @@ pub fn read(conversation: ConversationId, seq: Seq) -> Command {
 }
 
 #[track_caller]
-pub fn view(client: &mut Client, wanted: impl Fn(&ConversationView) -> bool) -> ConversationView {
+fn view(client: &mut Client, wanted: impl Fn(&ConversationView) -> bool) -> ConversationView {
     client.push(PATIENCE, |push| match push {
         Push::Timeline(TimelinePush::Conversation(view)) if wanted(view) => Some(**view),
         _ => None,

@@ -1,15 +1,31 @@
 //! What other nodes do in the database of the harness, and its table of sessions.
 
 use super::{ClaimedSession, Harness};
-use logic::Written;
 use logic::conflict::{self, Party};
 use logic::contract::session::{Claim, Claimed, Ended};
-use logic::contract::{self, Denial, Epoch, Fence, TokenHash};
+use logic::contract::{self, Denial, Epoch, Fence, TokenHash, node};
+use logic::{Found, Read, Written};
 use std::sync::Arc;
 use wire::session::KickCode;
-use wire::{ConversationId, Message, Seq, UserId};
+use wire::{ConversationId, Message, Seq, UnixMillis, UserId};
 
 impl Harness {
+    /// Lets the node read what is due for itself, and answers the read that is wanted; `found` is given the time.
+    pub fn answer_node(
+        &mut self,
+        is_wanted: impl Fn(&node::Read) -> bool,
+        found: impl FnOnce(UnixMillis) -> node::Found,
+    ) {
+        self.advance(10_000);
+        let is_it = |(_, read): &(_, Read)| matches!(read, Read::Node(read) if is_wanted(read));
+        let at = self.reads.iter().position(is_it).expect("it is read");
+        let (ticket, _) = self.reads.remove(at).expect("it is there");
+        let found = Found::Node(found(self.now.wall));
+        self.logic.handle_found(self.now, ticket, found, &mut self.effects);
+        self.advance(0);
+        self.settle();
+    }
+
     pub(super) fn claim(&mut self, claim: &Claim) -> Written {
         let (user, epoch) = (claim.user, Epoch(self.next_epoch));
         let (held, others): (Vec<_>, Vec<_>) =

@@ -1,7 +1,7 @@
 //! Rows of listings: which of the users are online, how far the user has read, and how many rows fit a frame.
 
 use crate::contract::presence::{Online, Status};
-use crate::contract::timeline::{CountedRange, UnreadCount};
+use crate::contract::timeline::{Counted, CountedRange, UnreadCount};
 use crate::contract::{contact, group};
 use crate::presence::state_of;
 use crate::state::State;
@@ -100,15 +100,26 @@ pub(crate) fn lay_cursors_over_shared(
     }
 }
 
-/// Takes what was counted again.
-pub(crate) fn recount(rows: &mut [ConversationSummary], ranges: &[CountedRange], counts: &[UnreadCount]) {
-    let mut rows = rows.iter_mut();
-    for (range, again) in ranges.iter().zip(counts) {
+/// Takes what was counted again. The membership may have changed since the rows were read: rows of conversations that
+/// the user is no longer a member of are left out, and what a member does not see any more is not in its rows.
+pub(crate) fn recount(
+    rows: &mut Vec<ConversationSummary>,
+    ranges: &[CountedRange],
+    counts: &[Option<Counted>],
+) {
+    let mut counts = ranges.iter().zip(counts).peekable();
+    rows.retain_mut(|row| {
         // The ranges are in the order of the rows.
-        if let Some(row) = rows.find(|row| row.conversation == range.conversation) {
-            count(row, *again);
+        match counts.next_if(|(range, _)| range.conversation == row.conversation) {
+            None => true,
+            Some((_, None)) => false,
+            Some((_, Some(again))) => {
+                row.first_seq = row.first_seq.max(again.first);
+                count(row, again.count);
+                true
+            }
         }
-    }
+    });
 }
 
 fn count(row: &mut ConversationSummary, UnreadCount { unread, mentions, more }: UnreadCount) {

@@ -77,7 +77,7 @@ pub enum Read {
         with_last: bool,
     },
     /// How many messages of others ranges of the user's conversations have, and how many of them mention the user; of a
-    /// large range in a group, in the last entries only. Nothing where the user is no member. Answer: [`Found::Counts`].
+    /// large range in a group, in the last entries only. Answer: [`Found::Counts`].
     Count { user: UserId, ranges: Vec<CountedRange> },
     /// Who has read the user's own message in a group, with the cursors as stored. Answer: [`Found::Readers`] or
     /// [`Found::NoReaders`], or denied with `Forbidden`. Names are read only for the page.
@@ -119,10 +119,18 @@ pub enum Found {
         /// Whether there are earlier ones.
         more: bool,
     },
-    /// One for each range.
-    Counts(Vec<UnreadCount>),
+    /// One for each range; `None`: the user is no member.
+    Counts(Vec<Option<Counted>>),
     Readers(Box<ReadersPage>),
     NoReaders(NoReaders),
+}
+
+/// What a [`CountedRange`] counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The first entry that the member sees. What the range has below it does not count.
+    pub first: Seq,
+    pub count: UnreadCount,
 }
 
 /// Entries of a conversation above `after`, up to `last`.

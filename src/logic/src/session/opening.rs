@@ -5,7 +5,7 @@ use crate::bus::Channel;
 use crate::conn::ConnId;
 use crate::contract::presence::{Online, SetStatus};
 use crate::contract::session::{LoginView, Read};
-use crate::contract::timeline::UnreadCount;
+use crate::contract::timeline::Counted;
 use crate::contract::{Epoch, Ticket, Token, group, timeline};
 use crate::effect::Order;
 use crate::limits::{LISTINGS_BYTES, LOGIN_GROUPS_BYTES};
@@ -146,7 +146,7 @@ pub(super) fn recounted(
     reply_to: ReplyTo,
     read: NewSessionRead,
     recount: ViewRecount,
-    counts: &[UnreadCount],
+    counts: &[Option<Counted>],
 ) {
     let ViewRecount { mut view, online, ranges } = recount;
     listing::recount(Arc::<Vec<_>>::make_mut(&mut view.conversations), &ranges, counts);

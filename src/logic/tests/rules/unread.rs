@@ -1,8 +1,10 @@
 //! Unread messages in LOGIN and CONVERSATIONS, whose cursors may not be written yet.
 
-use super::harness::{Harness, errno, rules};
+use super::harness::{Harness, Seen, errno, rules};
 use super::{ALICE_BOB, TO_BOB, harness};
+use logic::contract::{Read, timeline as contract};
 use logic::{ConnId, Found, Input};
+use wire::group::{Join, Remove, Request as GroupRequest};
 use wire::message::{self, Send};
 use wire::timeline::{ConversationSummary, Conversations, Cursor, Reply as TimelineReply, Request};
 use wire::{Command, ConversationId, Errno, Mentions, References, Reply, Seq, Target, UserId, session};
@@ -136,5 +138,37 @@ fn last_messages_are_shown_to_those_who_ask() {
             panic!()
         };
         assert_eq!(texts(&page.conversations), [expected]);
+    }
+}
+
+/// The membership changes after the rows were read, and before what is unread is counted with a cursor that is not
+/// written yet.
+#[test]
+fn rows_are_as_the_membership_is_when_their_unread_are_counted() {
+    let group = |request: GroupRequest| -> Command { request.into() };
+    for rejoins in [false, true] {
+        let mut t = Harness::new(rules(), &["alice", "bob"]);
+        let conversation = t.group(&[1, 2]);
+        let (alice, bob) = (t.login("alice"), t.login("bob"));
+        for n in 0..3 {
+            t.get(alice, Harness::text(Target::Conversation(conversation), &n.to_string()));
+        }
+        t.get(bob, read(conversation, 1));
+        t.take(bob);
+        t.ask(bob, conversations());
+        t.step_until(|read| matches!(read, Read::Timeline(contract::Read::Count { .. })));
+        let waiting = t.reads.pop_back().expect("there is one");
+        t.get(alice, group(GroupRequest::Remove(Remove { conversation, id: BOB, bar: false })));
+        if rejoins {
+            t.get(bob, group(GroupRequest::Join(Join { conversation })));
+        }
+        t.reads.push_back(waiting);
+        t.settle();
+        let rows = t.take(bob).into_iter().find_map(|seen| match seen {
+            Seen::Reply(_, Reply::Timeline(TimelineReply::Conversations(page))) => Some(page.conversations),
+            _ => None,
+        });
+        let seen: Vec<_> = rows.expect("a reply").iter().map(|row| (row.first_seq, row.unread)).collect();
+        assert_eq!(seen, if rejoins { vec![(Seq(5), 0)] } else { vec![] });
     }
 }

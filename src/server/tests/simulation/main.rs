@@ -17,8 +17,8 @@
 //!
 //! In some runs messages become so old that they are dropped; all of this holds for what is kept.
 //!
-//! `SIM_SEED=n cargo test -p chatserver --test simulation` replays one run; `SIM_RUNS=n` makes that many. `make
-//! test-long` makes many thousands.
+//! `SIM_SEED=n cargo test -p chatserver --test simulation` replays one run; `SIM_RUNS=n` makes that many; both together
+//! begin at that seed. `make test-long` makes many thousands.
 
 mod bounds;
 mod bus;
@@ -45,12 +45,14 @@ const RUNS_LONG: u64 = 150_000;
 #[test]
 fn the_promises_hold_under_random_faults() {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().expect("a number"));
-    if let Some(seed) = number("SIM_SEED") {
+    let (from, runs) = (number("SIM_SEED"), number("SIM_RUNS"));
+    if let (Some(seed), None) = (from, runs) {
         run(seed);
         return;
     }
+    let from = from.unwrap_or_default();
     let mut all = Counts::default();
-    for seed in 0..number("SIM_RUNS").unwrap_or_else(|| effort(RUNS, RUNS_LONG)) {
+    for seed in from..from + runs.unwrap_or_else(|| effort(RUNS, RUNS_LONG)) {
         match catch_unwind(AssertUnwindSafe(|| run(seed))) {
             Ok(counts) => {
                 all.crashes += counts.crashes;
@@ -60,7 +62,7 @@ fn the_promises_hold_under_random_faults() {
             Err(_) => panic!("run {seed} broke a promise; SIM_SEED={seed} replays it"),
         }
     }
-    let is_whole = number("SIM_RUNS").is_none();
+    let is_whole = runs.is_none();
     let has_all = all.crashes > 0 && all.answers > 0 && all.dropped > 0;
     assert!(!is_whole || has_all, "crashes, searches and dropped months are part of this");
 }

@@ -18,7 +18,7 @@ use crate::overview::{Columns, Overview};
 use crate::page::{Rows, is_fed, is_too_long};
 use crate::unread::{Question, Range};
 use logic::contract::timeline::{
-    CountedRange, CursorMove, Found, Read, UNREAD_MAX, UNREAD_SCAN, UnreadCount, UnreadPage, Write,
+    Counted, CountedRange, CursorMove, Found, Read, UNREAD_MAX, UNREAD_SCAN, UnreadCount, UnreadPage, Write,
 };
 use logic::contract::{self, Denial, Epoch, Fence, Written, timeline};
 use std::collections::BTreeMap;
@@ -359,7 +359,7 @@ fn count(
     headers: &HeaderCache,
     user: UserId,
     ranges: &[CountedRange],
-) -> Result<Vec<UnreadCount>, Failure> {
+) -> Result<Vec<Option<Counted>>, Failure> {
     if ranges.is_empty() {
         return Ok(Vec::new());
     }
@@ -371,15 +371,19 @@ fn count(
     .set(ranges.iter().map(|range| range.conversation))
     .end();
     let found = undamaged(&conn.rows(&sql)?, overview_of)?;
+    let overview =
+        |wanted: &CountedRange| found.iter().find(|found| found.conversation == wanted.conversation);
     let question = |wanted: &CountedRange| {
-        let found = found.iter().find(|found| found.conversation == wanted.conversation)?;
+        let found = overview(wanted)?;
         // Never beyond the end, where entries may be stored at any moment.
         let after = wanted.after.max(found.first.prev());
         let range = Range { after, last: wanted.last.min(found.last) };
         Question::of(found.conversation, found.kind, user, found.peer, range, found.has_changes)
     };
     let questions: Vec<_> = ranges.iter().map(question).collect();
-    unread::counts(conn, headers, &questions)
+    let counts = unread::counts(conn, headers, &questions)?;
+    let counted = |(wanted, count)| Some(Counted { first: overview(wanted)?.first, count });
+    Ok(ranges.iter().zip(counts).map(counted).collect())
 }
 
 fn add_part(scan: &mut ConversationsScan, part: Part, rows: &[Record]) -> Result<(), Failure> {

@@ -8,7 +8,7 @@ use super::view::View;
 use crate::error::StoreError;
 use crate::fault::{self, At};
 use crate::unread::{Headers, Question, Range, Recalled, Totals};
-use logic::contract::timeline::{CountedRange, UnreadCount};
+use logic::contract::timeline::{Counted, CountedRange, UnreadCount};
 use rusqlite::{OptionalExtension, Row};
 use std::ops::ControlFlow;
 use wire::{ConversationId, Seq, UserId};
@@ -67,22 +67,23 @@ impl View<'_> {
         select.query_map(values, of)?.collect()
     }
 
-    /// What ranges of the user's conversations count; nothing where it is no member.
+    /// What ranges of the user's conversations count; `None` where it is no member.
     pub(super) fn unread_in(
         &self,
         user: UserId,
         ranges: &[CountedRange],
-    ) -> Result<Vec<UnreadCount>, StoreError> {
+    ) -> Result<Vec<Option<Counted>>, StoreError> {
         let count = |wanted: &CountedRange| {
             let conversation = wanted.conversation;
-            let found = self.overview(user, conversation).at("conversation", conversation)?;
+            let Some(found) = self.overview(user, conversation).at("conversation", conversation)? else {
+                return Ok(None);
+            };
             // Never beyond the end, where entries may be published at any moment.
-            let question = found.and_then(|found| {
-                let after = wanted.after.max(found.first.prev());
-                let range = Range { after, last: wanted.last.min(found.last) };
-                Question::of(conversation, found.kind, user, found.peer, range, found.has_changes)
-            });
-            question.map_or(Ok(UnreadCount::default()), |question| self.unread(&question))
+            let after = wanted.after.max(found.first.prev());
+            let range = Range { after, last: wanted.last.min(found.last) };
+            let question = Question::of(conversation, found.kind, user, found.peer, range, found.has_changes);
+            let count = question.map(|question| self.unread(&question)).transpose()?.unwrap_or_default();
+            Ok(Some(Counted { first: found.first, count }))
         };
         ranges.iter().map(count).collect()
     }

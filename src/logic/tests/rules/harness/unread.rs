@@ -2,7 +2,7 @@
 
 use super::storage::peer;
 use super::{Conversation, Harness};
-use logic::contract::timeline::{CountedRange, UnreadCount};
+use logic::contract::timeline::{Counted, CountedRange, UnreadCount};
 use wire::timeline::{ConversationSummary, LastMessage};
 use wire::{ConversationId, Seq, UserId};
 
@@ -12,12 +12,12 @@ impl Harness {
             let (delivered_seq, read_seq) = *of.cursors.get(&user)?;
             let (conversation, last_seq) = (ConversationId(id), Seq(of.messages.len() as u64));
             let last = of.messages.iter().rfind(|entry| entry.is_message());
-            let UnreadCount { unread, mentions, more } =
-                self.count(user, &CountedRange { conversation, after: read_seq, last: last_seq });
+            let Counted { first, count: UnreadCount { unread, mentions, more } } =
+                self.count(user, &CountedRange { conversation, after: read_seq, last: last_seq })?;
             Some(ConversationSummary {
                 peer: peer(of, user),
                 last_seq,
-                first_seq: of.joined.get(&user).copied().unwrap_or_default().next(),
+                first_seq: first,
                 delivered_seq,
                 read_seq,
                 unread,
@@ -30,13 +30,15 @@ impl Harness {
         self.conversations.iter().zip(1..).filter_map(summary).collect()
     }
 
-    pub(super) fn count(&self, user: UserId, range: &CountedRange) -> UnreadCount {
-        let Some(of) = self.conversations.get(range.conversation.0 as usize - 1) else {
-            return UnreadCount::default();
-        };
-        let within = of.messages.iter().filter(|entry| entry.seq > range.after && entry.seq <= range.last);
+    pub(super) fn count(&self, user: UserId, range: &CountedRange) -> Option<Counted> {
+        let of = self.conversations.get(range.conversation.0 as usize - 1)?;
+        of.members.binary_search(&user).ok()?;
+        let first = of.joined.get(&user).copied().unwrap_or_default().next();
+        let after = range.after.max(first.prev());
+        let within = of.messages.iter().filter(|entry| entry.seq > after && entry.seq <= range.last);
         let counted = within.filter(|entry| entry.is_message() && entry.from != user);
         let mentions = counted.clone().filter(|entry| entry.mentions(user)).count() as u64;
-        UnreadCount { unread: counted.count() as u64, mentions, more: false }
+        let count = UnreadCount { unread: counted.count() as u64, mentions, more: false };
+        Some(Counted { first, count })
     }
 }

@@ -119,11 +119,12 @@ impl Directory {
                 Ok(Reply::Session(session::Reply::LoggedIn(Box::new(session::LoggedIn {
                     id: UserId(id),
                     name,
-                    token,
+                    token: Some(token),
                     token_expires: UnixMillis(0),
                     node: "relay".into(),
                     server: None,
                     history: None,
+                    http: None,
                     resumed: false,
                     friends: Vec::new(),
                     groups: Vec::new(),

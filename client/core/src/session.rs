@@ -72,11 +72,11 @@ impl Session {
             self.set_phase(Phase::LoggingIn);
             let Options { device, kind, with_last, .. } = &self.options;
             let login = Login {
-                credentials,
                 device: device.clone(),
                 kind: Some(*kind),
                 known,
                 with_last: *with_last,
+                ..Login::new(credentials)
             };
             self.transmit(now, &Command::Session(Request::Login(login)), Purpose::Login);
         }
@@ -150,10 +150,12 @@ impl Session {
         while let Some(local) = self.outbox.take_expired(now) {
             self.events.push_back(Event::SendFailed { local, failure: SendFailure::Expired });
         }
-        self.intent = Intent::Token(login.token.clone());
-        self.set_token(Some(login.token.clone()));
-        let (name, token) = (login.name.clone(), login.token.clone());
-        self.known = Some(KnownToken { account: login.id, name, token });
+        if let Some(token) = &login.token {
+            self.intent = Intent::Token(token.clone());
+            self.set_token(Some(token.clone()));
+            self.known =
+                Some(KnownToken { account: login.id, name: login.name.clone(), token: token.clone() });
+        }
         self.set_phase(Phase::Online { since: now });
         self.route.arrived();
         (self.node, self.nodes_at) = (login.node.clone(), now);

@@ -140,11 +140,12 @@ fn the_last_token_is_known_after_a_logout() {
     let login = LoggedIn {
         id: ME,
         name: "zhang san".into(),
-        token: "a token".into(),
+        token: Some("a token".into()),
         token_expires: UnixMillis(0),
         node: "n1".into(),
         server: None,
         history: None,
+        http: None,
         resumed: false,
         friends: Vec::new(),
         groups: Vec::new(),

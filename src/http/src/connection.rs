@@ -15,6 +15,7 @@ use std::mem;
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 use wire::proxy_header::{self, Header};
+use wire::session::CookieToken;
 
 /// The most bytes that one connection may read in a turn.
 pub(crate) const READ_BYTES: usize = 16 * 1024;
@@ -132,13 +133,18 @@ impl Connection {
     ///
     /// # Errors
     /// If the poll does not let go of it.
-    pub fn upgraded(self, client: IpAddr, registry: &Registry) -> io::Result<Upgraded> {
+    pub fn upgraded(
+        self,
+        client: IpAddr,
+        session: Option<CookieToken>,
+        registry: &Registry,
+    ) -> io::Result<Upgraded> {
         let Connection { mut transport, client: peer, mut exchange, .. } = self;
         registry.deregister(transport.socket_mut())?;
         let (stream, tls) = transport.into_parts();
         let output = mem::take(&mut exchange.output);
         let client = SocketAddr::new(client, peer.address.port());
-        Ok(Upgraded { stream, tls, client, received: exchange.into_pending(), output })
+        Ok(Upgraded { stream, tls, client, session, received: exchange.into_pending(), output })
     }
 
     pub fn handle_event(&mut self, event: &Event) {

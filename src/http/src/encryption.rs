@@ -59,7 +59,6 @@ mod tests {
             path: "/a b".to_owned(),
             target: "/a%20b?c".to_owned(),
             host: host.to_owned(),
-            origin: None,
             websocket: None,
             has_body: false,
             forwarded_for: String::new(),

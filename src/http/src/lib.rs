@@ -25,6 +25,7 @@
 
 mod addresses;
 mod api;
+mod auth;
 mod client;
 mod connection;
 mod encryption;

@@ -13,7 +13,7 @@ use crate::response::Response;
 use crate::settings::Settings;
 use crate::site;
 use crate::status::Status;
-use crate::upgrade::WebSockets;
+use crate::upgrade::{self, WebSockets};
 use logic::{Input, Order};
 use mio::event::Event;
 use mio::net::TcpListener;
@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use wire::session::CookieToken;
 
 const WAKE: Token = Token(usize::MAX);
 const LISTENER: Token = Token(usize::MAX - 1);
@@ -79,7 +80,7 @@ impl Served {
             Served::Site(api, _) if api::is_api(&request.path) => {
                 return api.handle(sender, settings, request, received);
             }
-            Served::Site(_, websockets) => site::answer(request, settings, &**websockets),
+            Served::Site(_, websockets) => site::answer(request, settings, &**websockets, sender.is_secure),
             Served::Operations(operations) => ops::answer(request, &**operations),
         };
         match received {
@@ -317,7 +318,6 @@ impl Server {
         let (name, settings, service) = (self.name, &self.settings, &mut self.service);
         let answer = &mut |client: &Client, request: &Request, received: Received| {
             let address = forwarded(client.address.ip(), &request.forwarded_for, &settings.proxies);
-            asked_by = Some(address);
             if let Received::Whole(_) = received {
                 log::debug!("{name}: {:?} {:?} from {address}", request.method, request.path);
             }
@@ -326,6 +326,7 @@ impl Server {
                 return Decision::Answer(refusal);
             }
             let is_secure = client.is_encrypted || url.is_some_and(Origin::is_secure);
+            asked_by = Some((address, upgrade::session(request, settings, is_secure)));
             service.decide(Sender { slot, address, is_secure }, settings, request, received)
         };
         match connection.step(&mut self.buffer, settings, &mut self.addresses, answer) {
@@ -336,10 +337,10 @@ impl Server {
     }
 
     /// Hands a connection over that speaks WebSocket from now on.
-    fn hand_over(&mut self, slot: usize, client: Option<IpAddr>) {
+    fn hand_over(&mut self, slot: usize, asked_by: Option<(IpAddr, Option<CookieToken>)>) {
         let connection = self.remove(slot, Closed::Upgraded);
-        let client = client.unwrap_or(connection.client().address.ip());
-        match (connection.upgraded(client, self.poll.registry()), &self.service) {
+        let (client, session) = asked_by.unwrap_or_else(|| (connection.client().address.ip(), None));
+        match (connection.upgraded(client, session, self.poll.registry()), &self.service) {
             (Ok(upgraded), Served::Site(_, websockets)) => websockets.adopt(upgraded),
             (Ok(_), Served::Operations(_)) => {}
             (Err(error), _) => self.warn(&format!("cannot hand over a connection from {client}: {error}")),

@@ -15,8 +15,6 @@ pub(crate) struct Request {
     pub target: String,
     /// A host with or without a port; empty where an old client says none.
     pub host: String,
-    /// Where the page comes from that has sent it; `None`: no browser says so.
-    pub origin: Option<String>,
     /// The fields of an upgrade to WebSocket, if it asks for one.
     pub websocket: Option<Box<WebSocketFields>>,
     /// The values of X-Forwarded-For, joined by commas.
@@ -27,7 +25,7 @@ pub(crate) struct Request {
     /// Whether JSON is preferred to a page.
     pub wants_json: bool,
     pub has_body: bool,
-    /// Of requests to `/api`; empty for others.
+    /// Of requests to `/api` and `/ws`; empty for others.
     pub fields: Fields,
 }
 
@@ -104,7 +102,8 @@ impl Request {
         let wants_json = accepts.split(',').any(|kind| {
             kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
         });
-        let fields = if path.starts_with("/api/") { Fields::of(head)? } else { Fields::default() };
+        let has_fields = path.starts_with("/api/") || path == "/ws";
+        let fields = if has_fields { Fields::of(head)? } else { Fields::default() };
         Ok(Request {
             has_body: body != BodyKind::None && body != BodyKind::ContentLength(0),
             fields,
@@ -112,7 +111,6 @@ impl Request {
             path,
             target: target.to_owned(),
             host: host.to_owned(),
-            origin: one(head, "Origin")?.map(str::to_owned),
             websocket: (is_current && says("upgrade")).then(|| websocket_fields(head)).transpose()?.flatten(),
             forwarded_for: forwarded.join(","),
             keeps_alive,

@@ -11,9 +11,14 @@ const PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
 <style>body{font:16px/1.5 system-ui,sans-serif;margin:3em auto;max-width:34em;padding:0 1em;color-scheme:light dark}</style>\
 <h1>chatserver</h1><p>This is a chat server. Talk with <code>chatclient</code> on its chat port.</p></html>\n";
 
-pub(crate) fn answer(request: &Request, settings: &Settings, websockets: &dyn WebSockets) -> Response {
+pub(crate) fn answer(
+    request: &Request,
+    settings: &Settings,
+    websockets: &dyn WebSockets,
+    is_secure: bool,
+) -> Response {
     if request.path == "/ws" {
-        return upgrade::answer(request, settings, websockets);
+        return upgrade::answer(request, settings, websockets, is_secure);
     }
     if request.path != "/" {
         return Response::plain(Status::NotFound);

@@ -1,5 +1,6 @@
 //! `GET /ws`: the upgrade to WebSocket (RFC 6455, 4.2). What follows is none of HTTP's: the connection is handed over.
 
+use crate::auth;
 use crate::request::{Method, Request, WebSocketFields};
 use crate::response::Response;
 use crate::settings::Settings;
@@ -7,6 +8,7 @@ use crate::status::Status;
 use mio::net::TcpStream;
 use std::net::SocketAddr;
 use tls::{Layer, Server};
+use wire::session::CookieToken;
 
 /// The subprotocol: a binary message is one frame of the chat server's protocol.
 const PROTOCOL: &str = "chat.1";
@@ -28,6 +30,8 @@ pub struct Upgraded {
     pub tls: Option<Box<Layer<Server>>>,
     /// The client, which a proxy may have named.
     pub client: SocketAddr,
+    /// What LOGIN without credentials logs in by.
+    pub session: Option<CookieToken>,
     /// What the client has sent since the upgrade.
     pub received: Vec<u8>,
     /// What it has not been sent yet: answers, that to the upgrade at the end.
@@ -35,11 +39,16 @@ pub struct Upgraded {
 }
 
 /// The answer to a request for `/ws`. Its status is 101 if the connection is to be handed over.
-pub(crate) fn answer(request: &Request, settings: &Settings, websockets: &dyn WebSockets) -> Response {
+pub(crate) fn answer(
+    request: &Request,
+    settings: &Settings,
+    websockets: &dyn WebSockets,
+    is_secure: bool,
+) -> Response {
     if request.method != Method::Get {
         return Response::plain(Status::MethodNotAllowed).with("Allow", "GET");
     }
-    if request.origin.as_deref().is_some_and(|origin| !settings.admits(origin, &request.host)) {
+    if auth::is_foreign(&request.fields, &request.host, settings, is_secure) {
         return Response::plain(Status::Forbidden);
     }
     let Some(fields) = &request.websocket else {
@@ -61,6 +70,14 @@ pub(crate) fn answer(request: &Request, settings: &Settings, websockets: &dyn We
         .with("Connection", "Upgrade")
         .with("Sec-WebSocket-Accept", websocket::accept_key(key))
         .with("Sec-WebSocket-Protocol", PROTOCOL)
+}
+
+/// The session that a page of this server has in its cookie. A program that says no Origin has none: what it sends by
+/// itself is no browser's.
+pub(crate) fn session(request: &Request, settings: &Settings, is_secure: bool) -> Option<CookieToken> {
+    let is_own = request.fields.origin.is_some()
+        && auth::is_same_site(&request.fields, &request.host, settings, is_secure);
+    is_own.then(|| auth::session_cookie(&request.fields, is_secure)).flatten().map(CookieToken)
 }
 
 /// What must be asked for (RFC 9110, 15.5.22; RFC 6455, 4.4).

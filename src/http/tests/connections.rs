@@ -203,9 +203,9 @@ fn an_upgraded_connection_is_handed_over_with_what_came_behind_and_what_was_not_
         for piece in bytes.chunks(piece.min(bytes.len())) {
             stream.write_all(piece).unwrap();
         }
-        let Upgraded { client, received, output, stream: mut adopted_stream, tls } =
+        let Upgraded { client, session, received, output, stream: mut adopted_stream, tls } =
             adopted.recv_timeout(PATIENCE).unwrap();
-        assert_eq!((client, tls.is_none()), (stream.local_addr().unwrap(), true));
+        assert_eq!((client, tls.is_none(), session), (stream.local_addr().unwrap(), true, None));
         // What is not in `received` is still in the socket.
         let mut rest = received;
         while rest.len() < b"behind".len() {

@@ -35,6 +35,8 @@ pub struct Rules {
     pub server: Box<str>,
     /// Its history: what clients have seen is compared with another one.
     pub history: Box<str>,
+    /// Where browsers reach the server.
+    pub http: Option<Box<str>>,
 }
 
 /// A single node with the default configuration, but without limits on rates and registrations.
@@ -56,6 +58,7 @@ impl Default for Rules {
             address: "127.0.0.1:6000".into(),
             server: "server".into(),
             history: "history".into(),
+            http: None,
         }
     }
 }

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tls::{Layer, Server};
+use wire::session::CookieToken;
 
 /// A connection that was upgraded to WebSocket. It is registered with no poll.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct WebSocket {
     pub tls: Option<Box<Layer<Server>>>,
     /// The client, which a proxy may have named.
     pub peer: SocketAddr,
+    /// What LOGIN without credentials logs in by.
+    pub session: Option<CookieToken>,
     /// What the client has sent since the upgrade.
     pub received: Vec<u8>,
     /// What it has not been sent yet, the answer to the upgrade at the end.
@@ -44,7 +47,7 @@ impl Adopter {
     }
 
     /// Serves a connection from now on. Once the reactors have ended, it is closed.
-    pub fn adopt(&self, WebSocket { stream, tls, peer, received, output }: WebSocket) {
+    pub fn adopt(&self, WebSocket { stream, tls, peer, session, received, output }: WebSocket) {
         if let Err(error) = limit_unsent(&stream) {
             log::debug!("the connection of {peer} is gone: {error}");
             return;
@@ -52,7 +55,7 @@ impl Adopter {
         self.pending_logins.accept();
         let transport = Transport::new(Tcp::accepted(stream), tls);
         let accepted = Accepted { transport, peer: peer.into() };
-        let upgraded = Box::new(Upgraded { accepted, received, output });
+        let upgraded = Box::new(Upgraded { accepted, session, received, output });
         let next = self.next.fetch_add(1, Ordering::Relaxed) % self.reactors.len();
         if self.reactors[next].send(Control::AdoptWebSocket(upgraded)).is_err() {
             self.pending_logins.open.fetch_sub(1, Ordering::Relaxed);

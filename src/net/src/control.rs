@@ -3,6 +3,7 @@
 use crate::peer::PeerAddress;
 use crate::transport::Transport;
 use std::time::Duration;
+use wire::session::CookieToken;
 
 #[derive(Debug)]
 pub(crate) enum Control {
@@ -18,6 +19,8 @@ pub(crate) enum Control {
 #[derive(Debug)]
 pub(crate) struct Upgraded {
     pub accepted: Accepted,
+    /// What LOGIN without credentials logs in by.
+    pub session: Option<CookieToken>,
     /// What the client has sent since.
     pub received: Vec<u8>,
     /// What it has not been sent yet.

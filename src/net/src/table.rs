@@ -77,10 +77,10 @@ impl ConnectionTable {
 
     /// Takes in a connection that was upgraded to WebSocket.
     pub fn adopt_websocket(&mut self, upgraded: Upgraded, context: &mut Context) {
-        let Upgraded { accepted, received, output } = upgraded;
+        let Upgraded { accepted, session, received, output } = upgraded;
         let id = self.adopt(accepted, context);
         if let Some(conn) = id.and_then(|id| self.find_open(id)) {
-            conn.upgrade(received, output, context);
+            conn.upgrade(session, received, output, context);
         }
     }
 

@@ -175,6 +175,7 @@ impl Server {
             address: advertised.clone(),
             server: server.clone(),
             history: deployment.history.to_string().into(),
+            http: config.http.url.as_ref().map(|url| url.to_string().into()),
         };
         let lifecycle = Arc::<Lifecycle>::default();
         if let Some(identity) = &expiring {
@@ -298,8 +299,8 @@ impl WebSockets for Reactors {
         self.0.has_room()
     }
 
-    fn adopt(&self, Upgraded { stream, tls, client, received, output }: Upgraded) {
-        self.0.adopt(net::WebSocket { stream, tls, peer: client, received, output });
+    fn adopt(&self, Upgraded { stream, tls, client, session, received, output }: Upgraded) {
+        self.0.adopt(net::WebSocket { stream, tls, peer: client, session, received, output });
     }
 }
 

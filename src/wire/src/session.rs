@@ -47,12 +47,15 @@ pub struct Login {
     pub known: Option<Box<str>>,
     /// Whether each conversation of the reply shows its last message.
     pub with_last: bool,
+    /// The value has no credentials. Then those here are the token of the cookie that the connection was upgraded to
+    /// WebSocket with, which the server adds; empty: it has none.
+    pub by_cookie: bool,
 }
 
 impl Login {
     /// A login that says nothing about its client.
     pub fn new(credentials: Credentials) -> Login {
-        Login { credentials, device: None, kind: None, known: None, with_last: false }
+        Login { credentials, device: None, kind: None, known: None, with_last: false, by_cookie: false }
     }
 }
 
@@ -116,6 +119,10 @@ pub enum Credentials {
     Token(Box<str>),
 }
 
+/// A token from an earlier login that a browser keeps for its pages.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CookieToken(pub Box<str>);
+
 fields! {
     LoginFields {
         id: UserId, name: Box<str>, password: Box<str>, token: Box<str>, device: Box<str>, kind: ClientKind,
@@ -131,7 +138,10 @@ impl Value for Login {
         let f: LoginFields = json::read(value)?;
         let device = sized_option("device", f.device, 0, limits::DEVICE_BYTES)?;
         let known = sized_option("known", f.known, 1, limits::TOKEN_BYTES)?;
+        let by_cookie =
+            (&f.token, &f.id, &f.name, &f.password, &known) == (&None, &None, &None, &None, &None);
         let credentials = match (f.token, f.id, f.name, f.password) {
+            _ if by_cookie => Credentials::Token(Box::default()),
             (Some(_), None, None, None) if known.is_some() => {
                 return Err("`known` goes with a password".to_owned());
             }
@@ -149,7 +159,8 @@ impl Value for Login {
                 Credentials::Password { who, password }
             }
         };
-        Ok(Login { credentials, device, kind: f.kind, known, with_last: f.last.unwrap_or(false) })
+        let with_last = f.last.unwrap_or(false);
+        Ok(Login { credentials, device, kind: f.kind, known, with_last, by_cookie })
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -161,6 +172,7 @@ impl Value for Login {
                 (f.id, f.name) = who.to_fields();
                 f.password = Some(password.clone());
             }
+            Credentials::Token(_) if self.by_cookie => {}
             Credentials::Token(token) => f.token = Some(token.clone()),
         }
         json::write(out, &f);
@@ -172,8 +184,9 @@ impl Value for Login {
 pub struct LoggedIn {
     pub id: UserId,
     pub name: Box<str>,
-    /// Credentials for the next login.
-    pub token: Box<str>,
+    /// Credentials for the next login. `None`: the browser keeps them, in its cookie.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub token: Option<Box<str>>,
     /// When the token expires, unless it is used before.
     pub token_expires: UnixMillis,
     /// The node that serves the connection.
@@ -184,6 +197,9 @@ pub struct LoggedIn {
     /// Another one after the database may have been restored; absent from older servers.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub history: Option<Box<str>>,
+    /// The URL of the server's HTTP listener, where the operator has set one.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub http: Option<Box<str>>,
     /// Whether this login continues an interrupted session.
     pub resumed: bool,
     /// In the order of ids.
@@ -208,7 +224,9 @@ impl Body for LoggedIn {
     fn encode(&self, out: &mut Vec<u8>) {
         put_number(out, b"{\"id\":", u64::from(self.id.0));
         put_text(out, b",\"name\":", &self.name);
-        put_text(out, b",\"token\":", &self.token);
+        if let Some(token) = &self.token {
+            put_text(out, b",\"token\":", token);
+        }
         put_number(out, b",\"token_expires\":", self.token_expires.0);
         put_text(out, b",\"node\":", &self.node);
         if let Some(server) = &self.server {
@@ -216,6 +234,9 @@ impl Body for LoggedIn {
         }
         if let Some(history) = &self.history {
             put_text(out, b",\"history\":", history);
+        }
+        if let Some(http) = &self.http {
+            put_text(out, b",\"http\":", http);
         }
         put(out, b",\"resumed\":", &self.resumed);
         put(out, b",\"friends\":", &self.friends);
@@ -326,7 +347,7 @@ pub enum Listing {
 // Passwords and tokens must not reach a log.
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Login { credentials, device, kind, known, with_last } = self;
+        let Login { credentials, device, kind, known, with_last, by_cookie } = self;
         let known = known.as_ref().map(|_| "Token");
         f.debug_struct("Login")
             .field("credentials", credentials)
@@ -334,6 +355,7 @@ impl fmt::Debug for Login {
             .field("kind", kind)
             .field("known", &known)
             .field("with_last", with_last)
+            .field("by_cookie", by_cookie)
             .finish()
     }
 }
@@ -344,6 +366,12 @@ impl fmt::Debug for Credentials {
             Credentials::Password { who, .. } => write!(f, "Password({who:?})"),
             Credentials::Token(_) => f.write_str("Token"),
         }
+    }
+}
+
+impl fmt::Debug for CookieToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
     }
 }
 

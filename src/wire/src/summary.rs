@@ -171,10 +171,11 @@ mod tests {
             let reply = LoggedIn {
                 id: UserId(9),
                 name,
-                token,
+                token: flags[3].then_some(token),
                 token_expires: UnixMillis(expires),
                 node,
                 server: server.map(Into::into),
+                http: history.clone().map(Into::into),
                 history: history.map(Into::into),
                 resumed: flags[0],
                 friends: vec![friend; usize::from(flags[1])],

@@ -376,7 +376,8 @@ fn decoded_requests_hold_the_values_sent() {
             device: None,
             kind: None,
             known: None,
-            with_last: false
+            with_last: false,
+            by_cookie: false
         })))
     ));
     assert!(matches!(
@@ -393,6 +394,21 @@ fn decoded_requests_hold_the_values_sent() {
         nick: None,
     };
     assert!(*register == expected);
+}
+
+#[test]
+fn a_login_without_credentials_is_by_cookie() {
+    for value in ["{}", r#"{"device":"tab","kind":"web","last":true}"#] {
+        let Ok(Command::Session(session::Request::Login(login))) = decode(LOGIN, value) else {
+            panic!("{value}")
+        };
+        assert!(login.by_cookie && login.credentials == Credentials::Token("".into()), "{value}");
+    }
+    for value in
+        [r#"{"id":7}"#, r#"{"name":"ann"}"#, r#"{"password":"x"}"#, r#"{"known":"t"}"#, r#"{"token":""}"#]
+    {
+        assert!(decode(LOGIN, value).is_err(), "{value}");
+    }
 }
 
 #[test]

@@ -123,7 +123,7 @@ impl Script {
         let Some((who, password)) = &login.password else { return Ok(Err(Failure::Offline)) };
         self.client.log_in(who.clone(), password, login.token.as_deref());
         match (self.login_result()?, name_refused) {
-            (Ok(token), _) => login.save_token(&token).map(Ok),
+            (Ok(token), _) => token.map_or(Ok(()), |token| login.save_token(&token)).map(Ok),
             // Either there is no such account, and its name is why it could not be registered, or its password is another
             // one.
             (Err(Failure::Refused(login)), Some(refusal)) if login.errno == Errno::BadCredentials => {
@@ -133,8 +133,8 @@ impl Script {
         }
     }
 
-    /// Waits for the login; its token.
-    fn login_result(&mut self) -> io::Result<Result<Box<str>, Failure>> {
+    /// Waits for the login; its token, if the reply shows one.
+    fn login_result(&mut self) -> io::Result<Result<Option<Box<str>>, Failure>> {
         let result = self.wait_for(|event| match event {
             Event::LoggedIn(login) => Some(Ok(login.token.clone())),
             Event::LoginFailed(failure) => Some(Err(failure.clone())),

@@ -58,11 +58,12 @@ mod tests {
         let login = |row| LoggedIn {
             id: UserId(1),
             name: "me".into(),
-            token: "".into(),
+            token: None,
             token_expires: wire::UnixMillis(0),
             node: "".into(),
             server: None,
             history: None,
+            http: None,
             resumed: false,
             friends: vec![],
             groups: vec![],

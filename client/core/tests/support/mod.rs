@@ -385,11 +385,12 @@ impl FakeServer {
         Reply::Session(session::Reply::LoggedIn(Box::new(LoggedIn {
             id: ME,
             name: "me".into(),
-            token: self.token.clone().unwrap_or_default().into(),
+            token: Some(self.token.clone().unwrap_or_default().into()),
             token_expires: UnixMillis(0),
             node: "fake".into(),
             server: self.server.clone(),
             history: self.history.clone(),
+            http: None,
             resumed: false,
             friends: vec![],
             groups: self.groups(),

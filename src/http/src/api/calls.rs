@@ -3,8 +3,8 @@
 //! To logic, each is a connection of its own, opened with the request and closed with its answer or when its client has
 //! gone: an answer that comes later finds nobody.
 
-use super::auth::Credentials;
 use crate::addresses::{Addresses, Counted};
+use crate::auth::Credentials;
 use logic::{ConnId, Grant, Input, Sessionless};
 use runtime::queue::{Gone, Outbox};
 use std::collections::HashMap;

@@ -7,17 +7,16 @@
 //! A request is looked at in this order: path, method, kind of its body, credentials, page, then the rest of it.
 
 mod answer;
-mod auth;
 mod calls;
 
 pub(crate) use calls::{ORDERS as ORDERS_A_REQUEST, TOTAL as REQUESTS};
 
+use crate::auth::{self, Credentials};
 use crate::exchange::{BODY_BYTES, Decision, Received};
 use crate::request::{Method, Request};
 use crate::response::Response;
 use crate::settings::Settings;
 use crate::status::Status;
-use auth::Credentials;
 use calls::{Call, Calls, Step};
 use logic::{ConnId, Grant, Input, Order, Sessionless};
 use runtime::queue::{Inbox, Outbox};
@@ -123,6 +122,10 @@ impl Api {
                 let Command::Session(session::Request::Login(login)) = decode(LOGIN, &body?)? else {
                     return Err(internal());
                 };
+                if login.by_cookie {
+                    let sentence = "`token`, or `id` or `name` with `password`, is needed";
+                    return Err(Refusal::new(Errno::BadRequest, sentence));
+                }
                 self.calls.begin(slot, address, Step::Login, None);
                 self.calls.ask(slot, Sessionless::Login(login));
             }

@@ -30,7 +30,7 @@ pub(super) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, logi
     if let Some(refusal) = turn.state.refusal_to_begin() {
         return turn.answer(reply_to, refusal);
     }
-    let purpose = Purpose::Session { with_last: login.with_last };
+    let purpose = Purpose::Session { with_last: login.with_last, by_cookie: login.by_cookie };
     check(turn, reply_to, caller.conn, login, purpose);
 }
 
@@ -40,10 +40,15 @@ pub(crate) fn begin_without_session(turn: &mut Turn<'_>, reply_to: ReplyTo, conn
 }
 
 fn check(turn: &mut Turn<'_>, reply_to: ReplyTo, conn: ConnId, login: Login, purpose: Purpose) {
-    let Login { credentials, device, kind, known, with_last: _ } = login;
+    let Login { credentials, device, kind, known, by_cookie, with_last: _ } = login;
     let Some(connection) = turn.state.connections.get(conn) else { return };
     let client = Client { device, kind, address: connection.peer };
     match credentials {
+        Credentials::Token(token) if by_cookie && token.is_empty() => {
+            let sentence =
+                "LOGIN needs a password, a token, or a connection that was opened with a session cookie";
+            turn.refuse(reply_to, Errno::NotLoggedIn, sentence);
+        }
         Credentials::Token(token) => {
             let pending =
                 Pending::Token(TokenRequest { device: client.device.clone(), is_new: false, purpose });

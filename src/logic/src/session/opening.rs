@@ -76,7 +76,11 @@ pub(super) fn begin(
     let session = turn.state.sessions.insert(new, || rates.restore(user));
     connection.session = Some(session);
     let Token { text: token, expires: token_expires, .. } = token;
-    let with_last = request.purpose == Purpose::Session { with_last: true };
+    let (with_last, by_cookie) = match request.purpose {
+        Purpose::Session { with_last, by_cookie } => (with_last, by_cookie),
+        Purpose::Token => (false, false),
+    };
+    let token = (!by_cookie).then_some(token);
     NewSessionRead { session, reply: Box::new(ReplyParts { token, token_expires, with_last }) }
 }
 
@@ -181,6 +185,7 @@ fn send(
         node: turn.state.rules.node.clone(),
         server: Some(turn.state.rules.server.clone()),
         history: Some(turn.state.rules.history.clone()),
+        http: turn.state.rules.http.clone(),
         resumed,
         friends,
         groups: view.groups,

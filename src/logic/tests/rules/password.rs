@@ -157,7 +157,7 @@ fn guesses_from_ever_new_addresses_do_not_lock_the_owner_out() {
         assert_eq!(errno(&try_login(&mut t, address(1), "user 1", "secret", None)), Errno::Ok);
         attacker += 1;
         let from = address(attacker);
-        assert_eq!(errno(&try_login(&mut t, from, "user 1", "secret", Some(&login.token))), Errno::Ok);
+        assert_eq!(errno(&try_login(&mut t, from, "user 1", "secret", login.token.as_deref())), Errno::Ok);
         t.advance(500);
     }
     // Another account's token shows nothing.

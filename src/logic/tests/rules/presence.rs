@@ -68,7 +68,9 @@ fn by_token(t: &mut Harness, token: &str) -> ConnId {
 fn log_in(t: &mut Harness, name: &str) -> (ConnId, Box<str>) {
     let conn = t.open();
     match t.get(conn, Harness::login_command(name)) {
-        Reply::Session(session::Reply::LoggedIn(reply)) => (conn, reply.token),
+        Reply::Session(session::Reply::LoggedIn(reply)) => {
+            (conn, reply.token.expect("a login shows its token"))
+        }
         other => panic!("{other:?}"),
     }
 }

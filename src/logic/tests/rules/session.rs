@@ -46,7 +46,9 @@ fn a_login_with_the_token_of_the_session_keeps_the_token() {
     let second = t.open();
     let credentials = Credentials::Token("1:1".into());
     let reply = t.get(second, Command::Session(session::Request::Login(session::Login::new(credentials))));
-    assert!(matches!(reply, Reply::Session(session::Reply::LoggedIn(l)) if &*l.token == "1:1"));
+    assert!(
+        matches!(reply, Reply::Session(session::Reply::LoggedIn(l)) if l.token.as_deref() == Some("1:1"))
+    );
     assert!(t.take(first).contains(&Seen::Close));
     assert!(t.revoked.is_empty());
 }
@@ -299,4 +301,18 @@ fn a_login_answered_while_draining_is_told_to_go_away() {
     let seen = t.take(conn);
     assert!(matches!(seen[..], [.., Seen::Push(Push::Session(session::Push::GoingAway(_)))]), "{seen:?}");
     assert!(matches!(seen[1], Seen::Reply(..)), "{seen:?}");
+}
+
+#[test]
+fn a_login_by_cookie_does_not_show_the_token() {
+    let mut t = harness();
+    t.login("alice");
+    let by_cookie = |token: &str| -> Command {
+        let login = session::Login::new(Credentials::Token(token.into()));
+        session::Request::Login(session::Login { by_cookie: true, ..login }).into()
+    };
+    let conn = t.open();
+    assert_eq!(errno(&t.get(conn, by_cookie(""))), Errno::NotLoggedIn);
+    let reply = t.get(conn, by_cookie("1:1"));
+    assert!(matches!(reply, Reply::Session(session::Reply::LoggedIn(l)) if l.token.is_none()));
 }

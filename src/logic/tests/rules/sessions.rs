@@ -173,7 +173,7 @@ fn a_login_ends_only_sessions_of_its_kind() {
 fn a_token_and_a_device_have_one_session() {
     let mut t = multi();
     let (left, reply) = log_in(&mut t, login_as("alice", ClientKind::Web));
-    let token = reply.token;
+    let token = reply.token.expect("a login shows its token");
     let (right, reply) = log_in(&mut t, by_token(&token, "other tab"));
     assert!(!reply.resumed);
     assert_eq!((t.logic.sessions(), kicks(&t.take(left))), (2, vec![]));
@@ -386,7 +386,7 @@ fn nobody_lives_by_a_token_that_a_logout_has_revoked() {
     let (left, reply) = log_in(&mut t, login_as("alice", ClientKind::Web));
     let right = t.open();
     // The login has used the token before LOGOUT revokes it, and is answered after LOGOUT has begun.
-    t.ask(right, by_token(&reply.token, "other tab"));
+    t.ask(right, by_token(reply.token.as_deref().expect("a login shows its token"), "other tab"));
     t.ask(left, Command::Session(session::Request::Logout));
     t.settle();
     assert_eq!(t.revoked, [[1; 32]]);

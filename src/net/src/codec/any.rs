@@ -9,6 +9,7 @@ use crate::close::CloseReason;
 use crate::context::Context;
 use std::sync::Arc;
 use wire::legacy::Welcome;
+use wire::session::CookieToken;
 use wire::{Dialect, Message, Push, Reply};
 
 /// Dispatched once for each read and order: the loops over requests are inside the codecs.
@@ -22,8 +23,8 @@ pub(crate) enum AnyCodec {
 
 impl AnyCodec {
     /// The codec of a connection that was upgraded to WebSocket.
-    pub fn websocket() -> AnyCodec {
-        AnyCodec::WebSocket(Box::default())
+    pub fn websocket(session: Option<CookieToken>) -> AnyCodec {
+        AnyCodec::WebSocket(Box::new(WebSocket::new(session)))
     }
 
     /// The codec for a connection with this first byte; `None`: the byte belongs to no supported protocol.

@@ -12,9 +12,10 @@ use wire::frame::put_frame;
 use wire::kind::{REPLY, request};
 use wire::legacy::Welcome;
 use wire::limits::HEADER_BYTES;
+use wire::session::{self, CookieToken};
 use wire::{
-    Command, Dialect, Errno, Frame, FrameError, Heartbeat, Message, Push, Refusal, Reply, UnixMillis, UserId,
-    message,
+    Command, Credentials, Dialect, Errno, Frame, FrameError, Heartbeat, Message, Push, Refusal, Reply,
+    UnixMillis, UserId, message,
 };
 
 #[derive(Debug, Default)]
@@ -67,7 +68,7 @@ impl Codec for Tlv {
                 Ok(Some((frame, _))) if !channel.admits(frame.kind, context) => break,
                 Ok(Some((frame, length))) => {
                     used += length;
-                    handle_frame(frame, channel, context);
+                    handle_frame(frame, None, channel, context);
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -125,13 +126,27 @@ impl Codec for Tlv {
     }
 }
 
-pub(super) fn handle_frame(frame: Frame<'_>, channel: &mut Channel, context: &mut Context) {
+/// Handles a frame. LOGIN without credentials logs in by `session`.
+pub(super) fn handle_frame(
+    frame: Frame<'_>,
+    session: Option<&CookieToken>,
+    channel: &mut Channel,
+    context: &mut Context,
+) {
     let Frame { kind, request, value } = frame;
     if kind == request::HEARTBEAT {
         return answer_heartbeat(frame, channel, context);
     }
     match Command::decode(kind, value) {
-        Ok(command) => channel.submit(kind, request, command, context),
+        Ok(mut command) => {
+            if let (Some(CookieToken(token)), Command::Session(session::Request::Login(login))) =
+                (session, &mut command)
+                && login.by_cookie
+            {
+                login.credentials = Credentials::Token(token.clone());
+            }
+            channel.submit(kind, request, command, context);
+        }
         Err(bad) => refuse(kind, request, bad.into(), channel, context),
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use websocket::{CloseCode, Control, Event, Fault, Reader, Role, put_close, put_control};
 use wire::legacy::Welcome;
 use wire::limits::HEADER_BYTES;
+use wire::session::CookieToken;
 use wire::{Dialect, Frame, Message, Push, Reply};
 
 // An idle one holds nothing else.
@@ -24,12 +25,14 @@ pub(crate) struct WebSocket {
     held: Vec<u8>,
     /// Nothing may follow it.
     has_sent_close: bool,
+    /// What LOGIN without credentials logs in by.
+    session: Option<CookieToken>,
 }
 
-impl Default for WebSocket {
-    fn default() -> WebSocket {
+impl WebSocket {
+    pub fn new(session: Option<CookieToken>) -> WebSocket {
         let reader = Reader::new(Role::Server, false);
-        WebSocket { reader, pending: Vec::new(), held: Vec::new(), has_sent_close: false }
+        WebSocket { reader, pending: Vec::new(), held: Vec::new(), has_sent_close: false, session }
     }
 }
 
@@ -54,7 +57,7 @@ impl WebSocket {
     ) -> Result<usize, Refused> {
         if !self.held.is_empty() && channel.gate_is_open(context) {
             let held = mem::take(&mut self.held);
-            if !handle_message(&held, channel, context)? {
+            if !handle_message(&held, self.session.as_ref(), channel, context)? {
                 self.held = held;
                 return Ok(0);
             }
@@ -65,7 +68,7 @@ impl WebSocket {
             match self.reader.next(&mut rest, limit, scratch).map_err(Refused::Fault)? {
                 None | Some(Event::Pong) => {}
                 Some(Event::Message(_, message)) => {
-                    if !handle_message(message, channel, context)? {
+                    if !handle_message(message, self.session.as_ref(), channel, context)? {
                         self.held = message.to_vec();
                     }
                 }
@@ -87,13 +90,18 @@ impl WebSocket {
 }
 
 /// Handles one message. Returns whether it was; if not, it waits for memory for its reply.
-fn handle_message(message: &[u8], channel: &mut Channel, context: &mut Context) -> Result<bool, Refused> {
+fn handle_message(
+    message: &[u8],
+    session: Option<&CookieToken>,
+    channel: &mut Channel,
+    context: &mut Context,
+) -> Result<bool, Refused> {
     match wire::split_frame(message, channel.request_bytes(context)) {
         Ok(Some((frame, length))) if length == message.len() => {
             let Frame { kind, .. } = frame;
             let is_admitted = channel.admits(kind, context);
             if is_admitted {
-                tlv::handle_frame(frame, channel, context);
+                tlv::handle_frame(frame, session, channel, context);
             }
             Ok(is_admitted)
         }

@@ -9,6 +9,7 @@ use logic::Input;
 use mio::event::Event;
 use std::io::{self, ErrorKind, Read};
 use wire::proxy_header;
+use wire::session::CookieToken;
 
 /// Bytes that a turn reads of an encrypted connection before its login: records without plaintext cost CPU, too.
 const ENCRYPTED_BYTES_BEFORE_LOGIN: usize = 16 * 1024;
@@ -236,11 +237,17 @@ impl Connection {
     }
 
     /// Makes a connection that was just taken in a WebSocket, as which it goes on in the next turn.
-    pub fn upgrade(&mut self, received: Vec<u8>, output: Vec<u8>, context: &mut Context) {
+    pub fn upgrade(
+        &mut self,
+        session: Option<CookieToken>,
+        received: Vec<u8>,
+        output: Vec<u8>,
+        context: &mut Context,
+    ) {
         self.handshake = None;
         let before = self.transport_kind();
         self.channel.is_websocket = true;
-        let mut codec = AnyCodec::websocket();
+        let mut codec = AnyCodec::websocket(session);
         context.counters.became(Some(codec.dialect()), self.transport_kind(), before);
         self.announce(&codec, context);
         *codec.pending() = received;

@@ -153,7 +153,7 @@ fn a_malformed_request_is_answered_and_the_connection_stays_open() {
     client.send(&[raw(request::SEND, 0, b"{"), raw(request::SEND, 8, b"{")].concat());
     assert_eq!(client.refusal(8), Errno::BadRequest);
     // A malformed LOGIN does not reach logic, so the request after it is not held back.
-    client.send(&[raw(request::LOGIN, 9, b"{}"), send(10, "x")].concat());
+    client.send(&[raw(request::LOGIN, 9, b"{\"id\":7}"), send(10, "x")].concat());
     assert_eq!(client.refusal(9), Errno::BadRequest);
     harness.opened();
     assert_eq!(harness.request().1, 10);

@@ -7,6 +7,7 @@ use tungstenite::protocol::{Role, WebSocket};
 use tungstenite::{Bytes, Message as Frame};
 use wire::Dialect;
 use wire::contact;
+use wire::session::CookieToken;
 
 type Socket = WebSocket<TcpStream>;
 
@@ -28,6 +29,15 @@ impl Harness {
 
     /// The client's end of a connection that was handed over, whether or not there is room for it, and its address.
     fn adopt(&self, received: &[u8], output: &[u8]) -> (TcpStream, SocketAddr) {
+        self.adopt_with(None, received, output)
+    }
+
+    fn adopt_with(
+        &self,
+        session: Option<CookieToken>,
+        received: &[u8],
+        output: &[u8],
+    ) -> (TcpStream, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -35,7 +45,7 @@ impl Harness {
         stream.set_nonblocking(true).unwrap();
         let (received, output) = (received.to_vec(), output.to_vec());
         let stream = mio::net::TcpStream::from_std(stream);
-        self.net.adopter().adopt(Adopted { stream, tls: None, peer, received, output });
+        self.net.adopter().adopt(Adopted { stream, tls: None, peer, session, received, output });
         (client, peer)
     }
 }
@@ -157,5 +167,29 @@ fn a_full_server_takes_no_more_connections_than_the_reactors_can_close() {
     }
     harness.wait_for_connections(survivors);
     assert!(adopter.has_room());
+    harness.stop();
+}
+
+#[test]
+fn a_login_without_credentials_gets_those_of_the_upgrade() {
+    let mut harness = Harness::start(NetConfig::default());
+    let login = |by_cookie, token: &str| {
+        let login = session::Login::new(Credentials::Token(token.into()));
+        let login = session::Login { by_cookie, ..login };
+        masked(&encoded(1, &Command::Session(session::Request::Login(login))))
+    };
+    let cookie = || Some(CookieToken("of the page".into()));
+    for (session, by_cookie, token, expected) in
+        [(cookie(), true, "", "of the page"), (None, true, "", ""), (cookie(), false, "own", "own")]
+    {
+        let (client, _) = harness.adopt_with(session, &login(by_cookie, token), b"");
+        assert!(matches!(harness.next(), Input::Opened { .. }));
+        let (conn, _, command) = harness.request();
+        let Command::Session(session::Request::Login(login)) = command else { panic!("{command:?}") };
+        assert_eq!(login.credentials, Credentials::Token(expected.into()));
+        harness.order(conn, vec![done(conn, request::LOGIN, 1)]);
+        drop(client);
+        harness.closed();
+    }
     harness.stop();
 }

@@ -41,9 +41,14 @@ fn by(user: UserId, password: &str) -> Command {
 fn log_in(address: SocketAddr, account: &Account, password: &str) -> (Client, Account) {
     let mut client = Client::connect(address);
     match client.ask_again(&by(account.id, password)) {
-        Reply::Session(SessionReply::LoggedIn(login)) => {
-            (client, Account { id: account.id, name: account.name.clone(), token: login.token })
-        }
+        Reply::Session(SessionReply::LoggedIn(login)) => (
+            client,
+            Account {
+                id: account.id,
+                name: account.name.clone(),
+                token: login.token.expect("a login shows its token"),
+            },
+        ),
         other => panic!("LOGIN was answered {other:?}"),
     }
 }

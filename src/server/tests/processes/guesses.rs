@@ -111,12 +111,13 @@ fn guesses_do_not_lock_the_owner_out() {
         let reply = try_login(server.address, 1, &ann, PASSWORD, None);
         assert_eq!(errno(&reply), Errno::Ok, "from where it logged in before: {reply:?}");
         attacker += 1;
-        let reply = try_login(server.address, attacker, &ann, PASSWORD, Some(&session.token));
+        let reply = try_login(server.address, attacker, &ann, PASSWORD, session.token.as_deref());
         assert_eq!(errno(&reply), Errno::Ok, "with its old token: {reply:?}");
     }
     // The old token identifies the client, but does not log in.
     let mut client = Client::connect(server.address);
-    let by_token = Client::by_token(&Account { token: session.token, ..ann.clone() });
+    let by_token =
+        Client::by_token(&Account { token: session.token.expect("a login shows its token"), ..ann.clone() });
     assert_eq!(client.refusal(&by_token).errno, Errno::TokenInvalid);
     attacker += 1;
     let reply = try_login(server.address, attacker, &ann, PASSWORD, Some("not its token"));
@@ -177,7 +178,7 @@ fn nothing_logs_in(server: SocketAddr, account: &Account, tokens: &[&str]) {
 
 fn log_in(client: &mut Client, account: &Account) -> Box<str> {
     match client.ask_again(&login(Who::Id(account.id), PASSWORD, None)) {
-        Reply::Session(session::Reply::LoggedIn(session)) => session.token,
+        Reply::Session(session::Reply::LoggedIn(session)) => session.token.expect("a login shows its token"),
         other => panic!("LOGIN was answered {other:?}"),
     }
 }

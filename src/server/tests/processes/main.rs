@@ -66,3 +66,4 @@ mod unread;
 mod upgrade;
 mod web;
 mod ws;
+mod ws_session;

@@ -80,7 +80,7 @@ fn go_away_and_come_back(one: SocketAddr, two: SocketAddr) {
     drop(first);
     let again = wire::session::Login {
         device: Some("first".into()),
-        ..wire::session::Login::new(wire::Credentials::Token(login.token))
+        ..wire::session::Login::new(wire::Credentials::Token(login.token.expect("a login shows its token")))
     };
     let (mut first, login) = log_in(two, &SessionRequest::Login(again).into());
     assert!(login.resumed);

@@ -191,7 +191,7 @@ fn keep_one_of_each_kind(one: SocketAddr, two: SocketAddr) {
     let (mut web, _) = log_in(two, &login_of(&account, "page", ClientKind::Web));
     let (mut other_phone, _) = log_in(two, &login_of(&account, "other phone", ClientKind::Mobile));
     assert_eq!(codes(&phone.wait_closed(PATIENCE)), [Some(KickCode::Login)]);
-    let by_old = Account { token: of_phone.token, ..account.clone() };
+    let by_old = Account { token: of_phone.token.expect("a login shows its token"), ..account.clone() };
     assert_eq!(Client::connect(one).refusal(&Client::by_token(&by_old)).errno, Errno::TokenInvalid);
     other_phone.send(Target::User(account.id), "from the phone");
     assert_eq!(&*web.message().content, "from the phone");
@@ -216,7 +216,11 @@ fn share_a_token_within_the_limit(one: SocketAddr, two: SocketAddr) {
     let (mut left, login) = log_in(one, &login_of(&account, "left", ClientKind::Web));
     let by_token = |device: &str| -> Command {
         let device = Some(device.into());
-        Request::Login(Login { device, ..Login::new(Credentials::Token(login.token.clone())) }).into()
+        Request::Login(Login {
+            device,
+            ..Login::new(Credentials::Token(login.token.clone().expect("a login shows its token")))
+        })
+        .into()
     };
     let (mut right, reply) = log_in(two, &by_token("right"));
     assert!(!reply.resumed);

@@ -21,13 +21,18 @@ use wire::{Push, Seq, Target, session, split_frame};
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// A server with WebSocket and these settings beside it.
-fn server(settings: &[[String; 2]]) -> Server {
+pub(crate) fn server(settings: &[[String; 2]]) -> Server {
     start(&[settings, &[listening()]].concat())
 }
 
 /// A client whose frames pass through a WebSocket of tungstenite, each as a message of its own.
 pub(crate) fn connect(address: SocketAddr) -> Client {
-    let socket = open(address);
+    connect_with(address, "")
+}
+
+/// The same, whose upgrade has these fields besides.
+pub(crate) fn connect_with(address: SocketAddr, fields: &str) -> Client {
+    let socket = open_with(address, fields);
     socket.set_read_timeout(None).unwrap();
     let mut reading = WebSocket::from_raw_socket(socket.try_clone().unwrap(), Role::Client, None);
     let mut writing = WebSocket::from_raw_socket(socket, Role::Client, None);
@@ -93,7 +98,17 @@ fn right() -> String {
 }
 
 fn open(address: SocketAddr) -> TcpStream {
-    let (head, stream) = ask(address, "GET", &right());
+    open_with(address, "")
+}
+
+/// The status of an upgrade that has these fields besides.
+pub(crate) fn upgrade_status(address: SocketAddr, fields: &str) -> u16 {
+    let (head, _) = ask(address, "GET", &(right() + fields));
+    head[9..12].parse().unwrap()
+}
+
+fn open_with(address: SocketAddr, fields: &str) -> TcpStream {
+    let (head, stream) = ask(address, "GET", &(right() + fields));
     assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
     // RFC 6455, 1.3.
     assert!(head.contains("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{head}");

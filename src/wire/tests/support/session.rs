@@ -20,12 +20,15 @@ pub fn requests() -> impl Strategy<Value = Request> {
     let credentials = prop_oneof![
         (who(), text(130)).prop_map(|(who, password)| Credentials::Password { who, password }),
         bytes(1, limits::TOKEN_BYTES).prop_map(Credentials::Token),
+        // By cookie.
+        Just(Credentials::Token("".into())),
     ];
     let known = option::of(bytes(1, limits::TOKEN_BYTES));
     let client = (option::of(bytes(0, limits::DEVICE_BYTES)), option::of(client_kind()), any::<bool>());
     let login = (credentials, client, known).prop_map(|(credentials, (device, kind, with_last), known)| {
         let known = known.filter(|_| matches!(credentials, Credentials::Password { .. }));
-        Login { credentials, device, kind, known, with_last }
+        let by_cookie = credentials == Credentials::Token("".into());
+        Login { credentials, device, kind, known, with_last, by_cookie }
     });
     prop_oneof![
         2 => login.prop_map(Request::Login),
@@ -72,11 +75,11 @@ pub fn replies() -> impl Strategy<Value = (u16, Reply)> {
 }
 
 fn logged_in() -> impl Strategy<Value = (u16, Reply)> {
-    let account = (user(), valid_name(), text(40), time(), text(20), any::<bool>());
-    let ids = (option::of(text(32)), option::of(text(32)));
+    let account = (user(), valid_name(), option::of(text(40)), time(), text(20), any::<bool>());
+    let ids = (option::of(text(32)), option::of(text(32)), option::of(text(32)));
     let lists = (vec(friend(), 0..4), vec(group(), 0..4), vec(summary(), 0..4));
     (account, ids, lists, any::<(bool, bool, bool)>()).prop_map(|(account, ids, lists, more)| {
-        let (server, history) = ids;
+        let (server, history, http) = ids;
         let (id, name, token, token_expires, node, resumed) = account;
         let (friends, groups, conversations) = lists;
         let (friends_more, groups_more, conversations_more) = more;
@@ -88,6 +91,7 @@ fn logged_in() -> impl Strategy<Value = (u16, Reply)> {
             node,
             server,
             history,
+            http,
             resumed,
             friends,
             groups,

@@ -116,6 +116,8 @@ pub(crate) enum Purpose {
     Session {
         /// Whether the reply shows last messages.
         with_last: bool,
+        /// The browser keeps the token, and its page is not told it.
+        by_cookie: bool,
     },
     /// Nothing but a token, for requests without a session.
     Token,
@@ -197,8 +199,8 @@ pub(crate) struct ViewRecount {
 /// What the reply to LOGIN needs besides what is read.
 #[derive(Debug)]
 pub(crate) struct ReplyParts {
-    /// The token as it is sent.
-    pub token: Box<str>,
+    /// The token as it is sent, if it is.
+    pub token: Option<Box<str>>,
     pub token_expires: UnixMillis,
     /// Whether it shows last messages.
     pub with_last: bool,

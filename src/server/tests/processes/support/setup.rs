@@ -100,9 +100,11 @@ impl Client {
             wire::Credentials::Password { who: Who::Name(name.into()), password: PASSWORD.into() };
         let mut other = Client::connect(self.peer());
         match other.ask_again(&Command::Session(session::Request::Login(session::Login::new(credentials)))) {
-            Reply::Session(session::Reply::LoggedIn(session)) => {
-                Account { id: session.id, name: name.to_owned(), token: session.token.clone() }
-            }
+            Reply::Session(session::Reply::LoggedIn(session)) => Account {
+                id: session.id,
+                name: name.to_owned(),
+                token: session.token.clone().expect("a login shows its token"),
+            },
             other => panic!("LOGIN was answered {other:?}"),
         }
     }

@@ -1,4 +1,4 @@
-//! Who sends a request to `/api`, and whether the page that it comes from may.
+//! Who sends a request to `/api` or `/ws`, and whether the page that it comes from may.
 
 use crate::fields::Fields;
 use crate::settings::Settings;
@@ -10,22 +10,26 @@ const COOKIE: &str = "chat_session";
 const SECURE_COOKIE: &str = "__Host-chat_session";
 
 /// What a request shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Credentials {
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Credentials {
     pub token: Box<str>,
     /// A browser adds it by itself, whoever made the page.
     pub is_cookie: bool,
 }
 
 /// The credentials of a request; those in `Authorization` count before the cookie.
-pub(super) fn credentials(fields: &Fields, is_secure: bool) -> Option<Credentials> {
+pub(crate) fn credentials(fields: &Fields, is_secure: bool) -> Option<Credentials> {
     if let Some(token) = fields.authorization.as_deref().and_then(bearer) {
         return Some(Credentials { token: token.into(), is_cookie: false });
     }
+    session_cookie(fields, is_secure).map(|token| Credentials { token, is_cookie: true })
+}
+
+/// The token in the session cookie.
+pub(crate) fn session_cookie(fields: &Fields, is_secure: bool) -> Option<Box<str>> {
     let name = cookie_name(is_secure);
     let mut cookies = fields.cookies.split(';').filter_map(|cookie| cookie.trim().split_once('='));
-    let (_, token) = cookies.find(|(found, token)| *found == name && !token.is_empty())?;
-    Some(Credentials { token: token.into(), is_cookie: true })
+    cookies.find(|(found, token)| *found == name && !token.is_empty()).map(|(_, token)| token.into())
 }
 
 /// The token of `Bearer TOKEN` (RFC 6750, 2.1).
@@ -36,7 +40,7 @@ fn bearer(value: &str) -> Option<&str> {
 }
 
 /// Whether the request comes from a page of this server, or of one that the operator trusts.
-pub(super) fn is_same_site(fields: &Fields, host: &str, settings: &Settings, is_secure: bool) -> bool {
+pub(crate) fn is_same_site(fields: &Fields, host: &str, settings: &Settings, is_secure: bool) -> bool {
     match &fields.origin {
         Some(origin) => admits(settings, origin, host, is_secure),
         None => fields.fetch_site.as_deref() == Some("same-origin"),
@@ -44,7 +48,7 @@ pub(super) fn is_same_site(fields: &Fields, host: &str, settings: &Settings, is_
 }
 
 /// Whether the request comes from a page that is neither.
-pub(super) fn is_foreign(fields: &Fields, host: &str, settings: &Settings, is_secure: bool) -> bool {
+pub(crate) fn is_foreign(fields: &Fields, host: &str, settings: &Settings, is_secure: bool) -> bool {
     fields.origin.as_ref().is_some_and(|origin| !admits(settings, origin, host, is_secure))
 }
 
@@ -59,14 +63,14 @@ fn cookie_name(is_secure: bool) -> &'static str {
 }
 
 /// The value of `Set-Cookie` for a token that expires then.
-pub(super) fn cookie(token: &str, expires: UnixMillis, is_secure: bool) -> String {
+pub(crate) fn cookie(token: &str, expires: UnixMillis, is_secure: bool) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let left = Duration::from_millis(expires.0).saturating_sub(now);
     format!("{}={token}; {}", cookie_name(is_secure), attributes(left.as_secs(), is_secure))
 }
 
 /// The value of `Set-Cookie` that deletes it.
-pub(super) fn no_cookie(is_secure: bool) -> String {
+pub(crate) fn no_cookie(is_secure: bool) -> String {
     format!("{}=; {}", cookie_name(is_secure), attributes(0, is_secure))
 }
 

@@ -36,7 +36,11 @@ mod world;
 use dice::Dice;
 use effort::effort;
 use logic::{Conflict, Policy};
+use std::num::NonZero;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, available_parallelism};
 use world::World;
 
 const RUNS: u64 = 1_000;
@@ -51,20 +55,48 @@ fn the_promises_hold_under_random_faults() {
         return;
     }
     let from = from.unwrap_or_default();
-    let mut all = Counts::default();
-    for seed in from..from + runs.unwrap_or_else(|| effort(RUNS, RUNS_LONG)) {
-        match catch_unwind(AssertUnwindSafe(|| run(seed))) {
-            Ok(counts) => {
-                all.crashes += counts.crashes;
-                all.answers += counts.answers;
-                all.dropped += counts.dropped;
-            }
-            Err(_) => panic!("run {seed} broke a promise; SIM_SEED={seed} replays it"),
-        }
-    }
+    let seeds = from..from + runs.unwrap_or_else(|| effort(RUNS, RUNS_LONG));
+    let all = match run_all(seeds) {
+        Ok(all) => all,
+        Err(seed) => panic!("run {seed} broke a promise; SIM_SEED={seed} replays it"),
+    };
     let is_whole = runs.is_none();
     let has_all = all.crashes > 0 && all.answers > 0 && all.dropped > 0;
     assert!(!is_whole || has_all, "crashes, searches and dropped months are part of this");
+}
+
+/// Makes these runs, on all processors.
+///
+/// # Errors
+/// The lowest seed of a run that broke a promise. None is begun after one has.
+fn run_all(seeds: Range<u64>) -> Result<Counts, u64> {
+    let next = AtomicU64::new(seeds.start);
+    let broken = AtomicU64::new(u64::MAX);
+    let work = || {
+        let mut all = Counts::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end || broken.load(Ordering::Relaxed) < u64::MAX {
+                return all;
+            }
+            match catch_unwind(AssertUnwindSafe(|| run(seed))) {
+                Ok(counts) => all.add(&counts),
+                Err(_) => {
+                    broken.fetch_min(seed, Ordering::Relaxed);
+                }
+            }
+        }
+    };
+    let mut all = Counts::default();
+    thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..available_parallelism().map_or(1, NonZero::get)).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().for_each(|thread| all.add(&thread.join().expect("its runs are caught")));
+    });
+    match broken.into_inner() {
+        u64::MAX => Ok(all),
+        seed => Err(seed),
+    }
 }
 
 /// What happened in runs.
@@ -75,6 +107,14 @@ struct Counts {
     answers: u32,
     /// Conversations of which months were dropped.
     dropped: usize,
+}
+
+impl Counts {
+    fn add(&mut self, other: &Counts) {
+        self.crashes += other.crashes;
+        self.answers += other.answers;
+        self.dropped += other.dropped;
+    }
 }
 
 /// Makes one run.

@@ -73,6 +73,8 @@ CREATE TABLE IF NOT EXISTS account_usage (
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 INSERT IGNORE INTO account_usage (user_id, groups_owned, conversations)
     SELECT user_id, SUM(role = 2), COUNT(*) FROM member WHERE kind = 1 AND device = 0 GROUP BY user_id;
+-- Whether this user added the friend, which counts for its usage as long as the friendship lasts.
+ALTER TABLE friend ADD COLUMN has_added TINYINT NOT NULL DEFAULT 0;
 -- The networks of the latest logins, the newest first: for each its length and its bytes (IPv4: 4, IPv6: the first 8).
 -- Wrong passwords from elsewhere do not hold up logins from these.
 -- Repeating these fails because the column exists, which counts as done.

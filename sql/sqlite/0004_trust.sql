@@ -58,6 +58,8 @@ CREATE TABLE account_usage (
 );
 INSERT INTO account_usage (user_id, groups_owned, conversations)
     SELECT user_id, sum(role = 2), count(*) FROM member WHERE kind = 1 AND device = 0 GROUP BY user_id;
+-- Whether this user added the friend, which counts for its usage as long as the friendship lasts.
+ALTER TABLE friend ADD COLUMN has_added INTEGER NOT NULL DEFAULT 0;
 -- The networks of the latest logins, the newest first: for each its length and its bytes (IPv4: 4, IPv6: the first 8).
 -- Wrong passwords from elsewhere do not hold up logins from these.
 ALTER TABLE user ADD COLUMN networks BLOB;

@@ -13,7 +13,8 @@ impl Store {
         self.rows("SELECT id, name FROM friend", |row| {
             let name = row.get::<_, String>(1)?.into();
             let id = UserId(row.get(0)?);
-            Ok(Friend { id, name, state: Presence::Offline, text: None, last_seen: None })
+            let (text, last_seen, remark, tag) = (None, None, None, None);
+            Ok(Friend { id, name, state: Presence::Offline, text, last_seen, remark, tag })
         })
     }
 }

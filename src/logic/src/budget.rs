@@ -43,7 +43,10 @@ pub(crate) fn cost(command: &Command) -> u64 {
             account::Request::ChangePassword(_) => 5 * UNIT,
         },
         Command::Contact(request) => match request {
-            contact::Request::Add(_) | contact::Request::Answer(_) => 5 * UNIT,
+            contact::Request::Add(_)
+            | contact::Request::Answer(_)
+            | contact::Request::Remove(_)
+            | contact::Request::Set(_) => 5 * UNIT,
             contact::Request::Friends(_) => UNIT,
         },
         Command::Group(request) => match request {

@@ -149,10 +149,13 @@ pub const DRAIN_RETRY_MS: u64 = 1_000;
 pub const DRAIN_STEP_MS: u64 = 7;
 /// The range over which [`DRAIN_STEP_MS`] spreads the clients, milliseconds.
 pub const DRAIN_SPREAD_MS: u64 = 1_000;
+/// JSON bytes of a page of friends.
+pub const FRIENDS_BYTES: usize = 200 << 10;
 /// JSON bytes of a page of groups.
 pub const GROUPS_BYTES: usize = 200 << 10;
-/// JSON bytes of the groups in the reply to LOGIN; its friends and conversations take at most 60 and 100 KiB, apart from
+/// JSON bytes of the friends, and of the groups, in the reply to LOGIN; its conversations take at most 100 KiB, apart from
 /// last messages, which take what is left of [`LISTINGS_BYTES`].
+pub const LOGIN_FRIENDS_BYTES: usize = 64 << 10;
 pub const LOGIN_GROUPS_BYTES: usize = 64 << 10;
 /// JSON bytes of a page of conversations with their last messages, and of all listings in the reply to LOGIN with these.
 pub const LISTINGS_BYTES: usize = 250 << 10;

@@ -1,8 +1,9 @@
 //! Rows of listings: which of the users are online, how far the user has read, and how many rows fit a frame.
 
+use crate::contract::contact::{self, Notes};
+use crate::contract::group;
 use crate::contract::presence::{Online, Status};
 use crate::contract::timeline::{Counted, CountedRange, UnreadCount};
-use crate::contract::{contact, group};
 use crate::presence::state_of;
 use crate::state::State;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use wire::timeline::ConversationSummary;
 /// Friends with their presence as this node knows it.
 pub(crate) fn friends(state: &State, rows: Vec<contact::Friend>) -> Vec<Friend> {
     let friend = |row: contact::Friend| {
-        let contact::Friend { user, name, last_seen } = row;
-        let friend = Friend { id: user, name, state: Presence::Offline, text: None, last_seen };
+        let contact::Friend { user, name, last_seen, notes: Notes { remark, tag } } = row;
+        let friend = Friend { id: user, name, state: Presence::Offline, text: None, last_seen, remark, tag };
         match state.status(user) {
             Some(status) => showing(friend, status),
             None => friend,
@@ -126,6 +127,12 @@ fn count(row: &mut ConversationSummary, UnreadCount { unread, mentions, more }: 
     (row.unread, row.mentions, row.unread_more) = (unread, mentions, more);
 }
 
+/// Truncates the list to the friends that fit into `bytes` of JSON. Returns whether any were dropped.
+pub(crate) fn cut_friends(friends: &mut Vec<Friend>, bytes: usize) -> bool {
+    let cut = fitting(friends, bytes, friend_bytes);
+    cut.inspect(|fit| friends.truncate(*fit)).is_some()
+}
+
 /// Truncates the list to the groups that fit into `bytes` of JSON. Returns whether any were dropped. Descriptions are
 /// the only column that can make 200 rows exceed a frame.
 pub(crate) fn cut_groups(groups: &mut Vec<Group>, bytes: usize) -> bool {
@@ -167,7 +174,8 @@ fn fitting<T>(rows: &[T], bytes: usize, size: impl Fn(&T) -> usize) -> Option<us
 }
 
 fn friend_bytes(friend: &Friend) -> usize {
-    escaped(&friend.name) + friend.text.as_deref().map_or(0, |text| escaped(text) + 10) + 95
+    let texts = [&friend.text, &friend.remark, &friend.tag].into_iter().flatten();
+    escaped(&friend.name) + texts.map(|text| escaped(text) + 12).sum::<usize>() + 95
 }
 
 fn group_bytes(group: &Group) -> usize {
@@ -189,11 +197,14 @@ fn escaped(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{GROUPS_BYTES, LISTINGS_BYTES, LOGIN_GROUPS_BYTES};
+    use crate::limits::{
+        FRIENDS_BYTES, GROUPS_BYTES, LISTINGS_BYTES, LOGIN_FRIENDS_BYTES, LOGIN_GROUPS_BYTES,
+    };
+    use wire::contact::{FriendsPage, Reply as ContactReply};
     use wire::group::{GroupsPage, Reply, Role};
     use wire::limits::{
-        FRAME_BYTES, GROUP_DESC_CHARS, GROUP_NAME_CHARS, INTEGER_MAX, LAST_CHARS, PAGE_MAX,
-        PRESENCE_TEXT_CHARS,
+        FRAME_BYTES, FRIEND_NOTE_CHARS, GROUP_DESC_CHARS, GROUP_NAME_CHARS, INTEGER_MAX, LAST_CHARS,
+        PAGE_MAX, PRESENCE_TEXT_CHARS,
     };
     use wire::session::{LoggedIn, Reply as SessionReply};
     use wire::timeline::{ConversationsPage, LastMessage, Reply as TimelineReply};
@@ -267,8 +278,17 @@ mod tests {
         let name: Box<str> = "🙂".repeat(50).into();
         let id = UserId(u32::MAX >> 1);
         let (state, text) = (Presence::Offline, Some("\u{1}".repeat(PRESENCE_TEXT_CHARS).into()));
-        let friend = Friend { id, name: name.clone(), state, text, last_seen: Some(UnixMillis(INTEGER_MAX)) };
-        let friends = vec![friend; PAGE_MAX as usize];
+        let (last_seen, note) =
+            (Some(UnixMillis(INTEGER_MAX)), "🙂".repeat(FRIEND_NOTE_CHARS).into_boxed_str());
+        let (remark, tag) = (Some(note.clone()), Some(note));
+        let friend = Friend { id, name: name.clone(), state, text, last_seen, remark, tag };
+        let mut friends = vec![friend; PAGE_MAX as usize];
+        let mut page = FriendsPage { friends: friends.clone(), requests: Vec::new(), more: false };
+        assert!(cut_friends(&mut page.friends, FRIENDS_BYTES) && page.friends.len() >= 150);
+        let mut bytes = Vec::new();
+        wire::Reply::from(ContactReply::Friends(Box::new(page))).encode(16, 1, &mut bytes);
+        assert!(bytes.len() < FRAME_BYTES, "{}", bytes.len());
+        assert!(cut_friends(&mut friends, LOGIN_FRIENDS_BYTES) && friends.len() >= 50);
         let desc = "\u{1}".repeat(GROUP_DESC_CHARS).into();
         let group =
             Group { conversation: ConversationId(id.0), name: name.clone(), desc, role: Role::Normal };

@@ -148,6 +148,11 @@ pub struct Profile {
     /// When the account was created.
     pub created: UnixMillis,
     pub relation: Relation,
+    /// What the user notes about a friend; nobody else sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub remark: Option<Box<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub tag: Option<Box<str>>,
 }
 
 impl Body for Profile {}

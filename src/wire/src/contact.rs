@@ -15,6 +15,10 @@ requests! {
     15 ANSWER_FRIEND Answer(Answer),
     /// Lists the user's friends.
     16 FRIENDS Friends(Page) -> Friends(Box<FriendsPage>),
+    /// Ends a friendship.
+    31 REMOVE_FRIEND Remove(Remove),
+    /// Changes what the user notes about a friend, which nobody else sees.
+    32 SET_FRIEND Set(Set),
 }
 
 pushes! {
@@ -37,9 +41,26 @@ pub struct Answer {
     pub message: Option<Box<str>>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remove {
+    pub id: UserId,
+}
+
+/// Each of them at most 64 characters without control characters; empty: none; `None`: as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    pub id: UserId,
+    /// What the user calls the friend.
+    pub remark: Option<Box<str>>,
+    /// A word under which the user sorts the friend.
+    pub tag: Option<Box<str>>,
+}
+
 fields! {
     AddFields { id: UserId, name: Box<str>, message: Box<str>, }
     AnswerFields { id: UserId, accept: bool, message: Box<str>, }
+    RemoveFields { id: UserId, }
+    SetFields { id: UserId, remark: Box<str>, tag: Box<str>, }
 }
 
 impl Value for Add {
@@ -69,6 +90,45 @@ impl Value for Answer {
     fn encode(&self, out: &mut Vec<u8>) {
         let (id, accept) = (Some(self.id), Some(self.accept));
         json::write(out, &AnswerFields { id, accept, message: self.message.clone() });
+    }
+}
+
+fn note(field: &str, text: Option<Box<str>>) -> Result<Option<Box<str>>, String> {
+    match text {
+        Some(text) if text.contains(char::is_control) => {
+            Err(format!("`{field}` must not contain control characters"))
+        }
+        text => short_option(field, text, limits::FRIEND_NOTE_CHARS),
+    }
+}
+
+impl Value for Remove {
+    const FIELDS: &[&str] = RemoveFields::NAMES;
+
+    fn decode(value: &[u8]) -> Result<Remove, String> {
+        let f: RemoveFields = json::read(value)?;
+        Ok(Remove { id: need("id", f.id)? })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        json::write(out, &RemoveFields { id: Some(self.id) });
+    }
+}
+
+impl Value for Set {
+    const FIELDS: &[&str] = SetFields::NAMES;
+
+    fn decode(value: &[u8]) -> Result<Set, String> {
+        let f: SetFields = json::read(value)?;
+        if f.remark.is_none() && f.tag.is_none() {
+            return Err("`remark` or `tag` is needed".to_owned());
+        }
+        Ok(Set { id: need("id", f.id)?, remark: note("remark", f.remark)?, tag: note("tag", f.tag)? })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let Set { id, remark, tag } = self.clone();
+        json::write(out, &SetFields { id: Some(id), remark, tag });
     }
 }
 
@@ -110,6 +170,11 @@ pub struct Friend {
     pub text: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub last_seen: Option<UnixMillis>,
+    /// What the user notes about the friend; nobody else sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub remark: Option<Box<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub tag: Option<Box<str>>,
 }
 
 /// A request from another user that is not answered yet.

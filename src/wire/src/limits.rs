@@ -45,6 +45,8 @@ pub const GROUP_NAME_CHARS: usize = 50;
 pub const GROUP_DESC_CHARS: usize = 200;
 /// Characters of the message with a friend request.
 pub const FRIEND_MESSAGE_CHARS: usize = 200;
+/// Characters of a remark about a friend, and of its tag.
+pub const FRIEND_NOTE_CHARS: usize = 64;
 /// Characters of the text of a presence.
 pub const PRESENCE_TEXT_CHARS: usize = 64;
 /// Bytes of an e-mail address (RFC 5321, 4.5.3.1.3: a path of 256 with its two angle brackets).

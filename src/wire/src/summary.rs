@@ -165,6 +165,7 @@ mod tests {
             let [name, token, node, friend, group] = texts.map(String::into_boxed_str);
             let friend = Friend {
                 id: UserId(7), name: friend, state: Presence::Online, text: None, last_seen: None,
+                remark: None, tag: None,
             };
             let (id, role) = (ConversationId(8), crate::group::Role::Admin);
             let group = crate::group::Group { conversation: id, name: group, desc: "".into(), role };

@@ -161,7 +161,7 @@ proptest! {
         let welcome = Welcome {
             id: UserId(1),
             name: "🙂".repeat(50).into(),
-            friends: friends.iter().map(|name| Friend { id: UserId(2), name: name.as_str().into(), state, text: None, last_seen: None }).collect(),
+            friends: friends.iter().map(|name| Friend { id: UserId(2), name: name.as_str().into(), state, text: None, last_seen: None, remark: None, tag: None }).collect(),
             groups: (1..).zip(&groups).map(|(id, (name, desc, users))| {
                 let (name, desc) = (name.as_str().into(), desc.as_str().into());
                 let group = Group { conversation: ConversationId(id), name, desc, role: Role::Normal };

@@ -1,7 +1,9 @@
 //! Commands about people: friends and profiles.
 
 use super::argument;
+use wire::UserId;
 use wire::account::Who;
+use wire::contact::Set;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -9,10 +11,51 @@ pub enum Command {
         who: Who,
     },
     List,
+    /// Ends a friendship.
+    Remove {
+        who: Who,
+    },
+    Note {
+        who: Who,
+        what: Note,
+        /// Empty: no such note.
+        text: String,
+    },
     /// The profile of a user; without one, the user's own.
     Profile {
         who: Option<Who>,
     },
+}
+
+/// What a user notes about a friend, for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    Remark,
+    Tag,
+}
+
+impl Note {
+    pub fn command(self) -> &'static str {
+        match self {
+            Note::Remark => "/remark",
+            Note::Tag => "/tag",
+        }
+    }
+
+    /// The request that writes it.
+    pub fn set(self, id: UserId, text: &str) -> Set {
+        let (remark, tag) = match self {
+            Note::Remark => (Some(text.into()), None),
+            Note::Tag => (None, Some(text.into())),
+        };
+        Set { id, remark, tag }
+    }
+}
+
+/// `WHO:TEXT`; without text the note is deleted.
+pub fn note(rest: &str, what: Note) -> Option<Command> {
+    let (who, text) = argument::split_field(rest)?;
+    Some(Command::Note { who: argument::who(who)?, what, text: text.trim().to_owned() })
 }
 
 /// `WHO`, or nothing.

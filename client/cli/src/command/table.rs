@@ -1,6 +1,7 @@
 //! The table of commands, and [`Command`], the sum of the nouns.
 
 use super::argument::{group, group_id, name_and_desc, some, who};
+use super::contact::Note;
 use super::timeline::Setting;
 use super::{change, contact, group, message, presence, session, timeline};
 
@@ -145,6 +146,12 @@ pub const TABLE: &[Row] = &[
         Completes::Message, Everywhere, |rest| change::react(rest?, false).map(Change)),
     row("/add", "/add WHO", "/add li si", "the same as addfriend",
         Completes::User, Everywhere, add_friend),
+    row("/unfriend", "/unfriend WHO", "/unfriend li si", "end a friendship; asks first",
+        Completes::User, Everywhere, |rest| Some(Contact(contact::Command::Remove { who: who(rest?)? }))),
+    row("/remark", "/remark WHO:[TEXT]", "/remark li si:my boss", "note what you call a friend, for yourself",
+        Completes::User, Everywhere, |rest| contact::note(rest?, Note::Remark).map(Contact)),
+    row("/tag", "/tag WHO:[TEXT]", "/tag li si:work", "note a word to sort a friend by, for yourself",
+        Completes::User, Everywhere, |rest| contact::note(rest?, Note::Tag).map(Contact)),
     row("/profile", "/profile [WHO]", "/profile li si", "show the profile of a user, or your own",
         Completes::User, Everywhere, |rest| contact::profile(rest).map(Contact)),
     row("/away", "/away [TEXT]", "/away lunch", "show friends that you are away, and why",

@@ -47,7 +47,15 @@ fn profile(profile: &Profile) -> String {
     };
     let nick = profile.nick.as_deref().map(|nick| format!("\n  nick     {}", sanitize::line(nick)));
     let (who, created) = (person(&profile.name, profile.id), clock::date(profile.created));
-    format!("{who}, {relation}{}\n  created  {created}", nick.unwrap_or_default())
+    let noted = notes(profile.remark.as_deref(), profile.tag.as_deref());
+    format!("{who}, {relation}{noted}{}\n  created  {created}", nick.unwrap_or_default())
+}
+
+/// What the user notes about a friend, behind its name.
+fn notes(remark: Option<&str>, tag: Option<&str>) -> String {
+    let remark = remark.map(|remark| format!("  ({})", sanitize::line(remark)));
+    let tag = tag.map(|tag| format!("  [{}]", sanitize::line(tag)));
+    remark.unwrap_or_default() + &tag.unwrap_or_default()
 }
 
 /// Friends, and the users who ask to become friends.
@@ -56,6 +64,7 @@ pub fn friends<'f>(friends: impl ExactSizeIterator<Item = &'f Friend>, requests:
     for friend in friends {
         let shown = presence(friend.state, friend.text.as_deref(), friend.last_seen);
         lines += &row(friend.id.0, &friend.name, &shown);
+        lines += &notes(friend.remark.as_deref(), friend.tag.as_deref());
     }
     for request in requests {
         let who = person(&request.name, request.id);

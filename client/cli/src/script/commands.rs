@@ -93,10 +93,31 @@ impl Script {
         match command {
             contact::Command::Add { who } => reply(self.ask(|session, now| session.add_friend(now, who))),
             contact::Command::List => self.all_friends(),
+            contact::Command::Remove { who } => match self.user_meant(who)? {
+                Ok(id) => reply(self.ask(|session, now| session.remove_friend(now, id))),
+                Err(failure) => Ok(Err(failure)),
+            },
+            contact::Command::Note { who, what, text } => match self.user_meant(who)? {
+                Ok(id) => reply(self.ask(|session, now| session.set_friend(now, what.set(id, &text)))),
+                Err(failure) => Ok(Err(failure)),
+            },
             contact::Command::Profile { who } => {
                 reply(self.ask(|session, now| session.ask(now, wire::account::Request::Profile(who))))
             }
         }
+    }
+
+    /// The id of a user.
+    pub(super) fn user_meant(&mut self, who: Who) -> io::Result<Result<wire::UserId, Failure>> {
+        if let Who::Id(id) = who {
+            return Ok(Ok(id));
+        }
+        let profile = wire::account::Request::Profile(Some(who));
+        Ok(match self.ask(|session, now| session.ask(now, profile))? {
+            Ok(Reply::Account(wire::account::Reply::Profile(found))) => Ok(found.id),
+            Ok(_) => Err(refused("the server gave no profile")),
+            Err(failure) => Err(failure),
+        })
     }
 
     fn all_friends(&mut self) -> Done {

@@ -43,15 +43,9 @@ impl Script {
             Ok(group) => group,
             Err(failure) => return Ok(Err(failure)),
         };
-        let id = match who {
-            Who::Id(id) => id,
-            Who::Name(_) => {
-                let profile = wire::account::Request::Profile(Some(who));
-                match self.ask(|session, now| session.ask(now, profile))? {
-                    Ok(Reply::Account(wire::account::Reply::Profile(found))) => found.id,
-                    other => return reply(Ok(other)),
-                }
-            }
+        let id = match self.user_meant(who)? {
+            Ok(id) => id,
+            Err(failure) => return Ok(Err(failure)),
         };
         reply(self.ask(|session, now| match act {
             group::Act::Remove { bar } => session.remove_member(now, group, id, bar),

@@ -11,8 +11,11 @@ impl Terminal {
         let is_yes = line.trim() == "yes";
         match question {
             Question::Forget(forgetting) => self.answer_forgetting(forgetting, is_yes),
-            Question::LeaveGroup(_) | Question::About { .. } if !is_yes => self.say("nothing was changed"),
+            Question::LeaveGroup(_) | Question::Unfriend(_) | Question::About { .. } if !is_yes => {
+                self.say("nothing was changed");
+            }
             Question::LeaveGroup(group) => self.leave_group(group),
+            Question::Unfriend(id) => self.remove_friend(id),
             Question::About { group, id, act } => self.act_about(group, id, act, None),
         }
     }

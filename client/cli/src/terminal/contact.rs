@@ -1,13 +1,13 @@
 //! Friends: adding, listing, and changes made by other users; and profiles.
 
-use super::state::Terminal;
-use crate::command::contact::Command;
+use super::state::{Question, Terminal};
+use crate::command::contact::{Command, Note};
 use crate::display::{list, style::person};
 use chatclient_core::{Failure, sanitize};
-use wire::Reply;
 use wire::account::{self, Who};
 use wire::contact::{self, Friend, FriendChange, FriendEvent, FriendRequest, FriendState, FriendsPage, Push};
 use wire::presence::Presence;
+use wire::{Reply, UserId};
 
 impl Terminal {
     pub(super) fn do_contact_command(&mut self, command: Command) {
@@ -15,7 +15,75 @@ impl Terminal {
             Command::Add { who } => self.add_friend(who),
             Command::List => self.ask_friends(true),
             Command::Profile { who } => self.show_profile(who),
+            Command::Remove { who } => self.with_id("/unfriend", who, |terminal, id, label| {
+                terminal.question = Some(Question::Unfriend(id));
+                terminal.say(&format!("this ends your friendship with {label}; type yes to go on"));
+            }),
+            Command::Note { who, what, text } => {
+                self.with_id(what.command(), who, move |terminal, id, label| {
+                    terminal.note(id, what, text, label);
+                });
+            }
         }
+    }
+
+    /// Goes on with the id of a user, and how it is shown.
+    pub(super) fn with_id(
+        &mut self,
+        command: &'static str,
+        who: Who,
+        then: impl FnOnce(&mut Terminal, UserId, &str) + 'static,
+    ) {
+        match who {
+            Who::Id(id) => {
+                let label = self.directory.user(id);
+                then(self, id, &label);
+            }
+            Who::Name(_) => self.ask(
+                command,
+                |session, now| session.ask(now, account::Request::Profile(Some(who))),
+                |reply| match reply {
+                    Reply::Account(account::Reply::Profile(found)) => Some(found),
+                    _ => None,
+                },
+                move |terminal, found| {
+                    terminal.directory.meet(found.id, &found.name);
+                    then(terminal, found.id, &person(&found.name, found.id));
+                },
+            ),
+        }
+    }
+
+    pub(super) fn remove_friend(&mut self, id: UserId) {
+        let label = self.directory.user(id);
+        self.ask(
+            "/unfriend",
+            |session, now| session.remove_friend(now, id),
+            Some,
+            move |terminal, _| {
+                terminal.say(&format!("you and {label} are no longer friends"));
+                terminal.directory.friends.remove(&id);
+                terminal.publish_names();
+            },
+        );
+    }
+
+    fn note(&mut self, id: UserId, what: Note, text: String, label: &str) {
+        let done = match (what, text.is_empty()) {
+            (Note::Remark, false) => format!("{label} is noted as: {}", sanitize::line(&text)),
+            (Note::Remark, true) => format!("nothing is noted about {label}"),
+            (Note::Tag, false) => format!("{label} has the tag {}", sanitize::line(&text)),
+            (Note::Tag, true) => format!("{label} has no tag"),
+        };
+        self.ask(
+            what.command(),
+            |session, now| session.set_friend(now, what.set(id, &text)),
+            Some,
+            move |terminal, _| {
+                terminal.say(&done);
+                terminal.ask_friends(false);
+            },
+        );
     }
 
     fn add_friend(&mut self, who: Who) {
@@ -111,15 +179,16 @@ impl Terminal {
             }
             FriendEvent::Accepted => {
                 self.say(&format!("you and {who} are now friends{text}"));
-                self.directory
-                    .friends
-                    .insert(id, Friend { id, name, state: Presence::Online, text: None, last_seen: None });
+                let (text, last_seen, remark, tag) = (None, None, None, None);
+                let friend = Friend { id, name, state: Presence::Online, text, last_seen, remark, tag };
+                self.directory.friends.insert(id, friend);
                 self.publish_names();
             }
             FriendEvent::Refused => self.say(&format!("{who} declined your friend request{text}")),
             FriendEvent::Removed => {
                 self.say(&format!("you and {who} are no longer friends"));
                 self.directory.friends.remove(&id);
+                self.publish_names();
             }
         }
     }

@@ -4,11 +4,10 @@
 use super::state::{Question, Terminal};
 use crate::command::argument::WhichGroup;
 use crate::command::group::Act;
-use crate::display::style::person;
-use wire::account::{self, Who};
+use wire::account::Who;
 use wire::entry::Event;
 use wire::group::Role;
-use wire::{ConversationId, Message, Reply, UserId};
+use wire::{ConversationId, Message, UserId};
 
 impl Terminal {
     pub(super) fn ask_to_leave(&mut self, group: Option<&WhichGroup>) {
@@ -33,24 +32,7 @@ impl Terminal {
     pub(super) fn ask_about(&mut self, group: Option<&WhichGroup>, who: Who, act: Act) {
         let form = format!("{} GROUP:WHO", act.command());
         let Some(group) = self.group_or_open(group, &form) else { return };
-        match who {
-            Who::Id(id) => {
-                let who = self.directory.user(id);
-                self.confirm(group, id, &who, act);
-            }
-            Who::Name(_) => self.ask(
-                act.command(),
-                |session, now| session.ask(now, account::Request::Profile(Some(who))),
-                |reply| match reply {
-                    Reply::Account(account::Reply::Profile(found)) => Some(found),
-                    _ => None,
-                },
-                move |terminal, found| {
-                    terminal.directory.meet(found.id, &found.name);
-                    terminal.confirm(group, found.id, &person(&found.name, found.id), act);
-                },
-            ),
-        }
+        self.with_id(act.command(), who, move |terminal, id, label| terminal.confirm(group, id, label, act));
     }
 
     /// Asks before what cannot be taken back by the same user.

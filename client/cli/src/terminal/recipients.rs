@@ -170,7 +170,8 @@ mod tests {
         let mut directory = Directory::default();
         for (id, name) in [(2, "li si"), (3, "li"), (4, "zhang san"), (5, "alice:bob"), (6, "1")] {
             let (id, name, state) = (UserId(id), name.into(), Presence::Online);
-            let friend = Friend { id, name, state, text: None, last_seen: None };
+            let (text, last_seen, remark, tag) = (None, None, None, None);
+            let friend = Friend { id, name, state, text, last_seen, remark, tag };
             directory.friends.insert(id, friend);
         }
         for (id, name) in [(7, "night shift"), (8, "devs"), (9, "Devs"), (10, "7")] {

@@ -128,6 +128,8 @@ pub struct LastSearch {
 pub enum Question {
     Forget(Forgetting),
     LeaveGroup(ConversationId),
+    /// Ends a friendship.
+    Unfriend(UserId),
     /// Does something about a member of a group.
     About {
         group: ConversationId,

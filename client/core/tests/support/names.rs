@@ -30,6 +30,15 @@ impl Names {
         }
         let (id, name, nick) = (UserId(2), "li \u{1b}si".into(), Some("Li".into()));
         let (created, relation) = (UnixMillis(1_700_000_000_000), Relation::Friend);
-        AccountReply::Profile(Box::new(Profile { id, name, nick, created, relation })).into()
+        AccountReply::Profile(Box::new(Profile {
+            id,
+            name,
+            nick,
+            created,
+            relation,
+            remark: None,
+            tag: None,
+        }))
+        .into()
     }
 }

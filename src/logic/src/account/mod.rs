@@ -3,6 +3,7 @@
 
 mod new_password;
 
+use crate::contract::contact::Notes;
 use crate::contract::{Denial, Found, Token, Written, account as storage};
 use crate::effect::{PasswordJob, PasswordResult};
 use crate::request::Caller;
@@ -59,13 +60,14 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
 
 /// A profile as `user` sees it.
 fn profile_of(user: UserId, profile: storage::Profile) -> Profile {
-    let storage::Profile { user: id, name, nick, created, is_friend } = profile;
-    let relation = match (id == user, is_friend) {
+    let storage::Profile { user: id, name, nick, created, friend } = profile;
+    let relation = match (id == user, &friend) {
         (true, _) => Relation::Oneself,
-        (false, true) => Relation::Friend,
-        (false, false) => Relation::None,
+        (false, Some(_)) => Relation::Friend,
+        (false, None) => Relation::None,
     };
-    Profile { id, name, nick, created, relation }
+    let Notes { remark, tag } = friend.unwrap_or_default();
+    Profile { id, name, nick, created, relation, remark, tag }
 }
 
 fn name_is_free(turn: &mut Turn<'_>, reply_to: ReplyTo, register: Box<Register>) {

@@ -6,7 +6,6 @@
 //! cannot tell whether its sessions were taken over. It stops pushing until it can.
 
 use super::delivery_line;
-use crate::bus::{BusOrder, Channel, Hint};
 use crate::contract::node::{self as storage, Changes, Claims, ENDED_KEPT_MS, Ended, Read, Write};
 use crate::contract::{Fence, Found, session as session_storage};
 use crate::effect::Order;
@@ -197,8 +196,7 @@ pub(super) fn claims_found(turn: &mut Turn<'_>, issued: u64, found: Found) {
     for user in joined {
         if turn.state.sessions.share(user) {
             // The hint that the session began was lost. What was not published for it since is lost as well.
-            let publish = BusOrder::Publish { channel: Channel::User(user), hint: Hint::Missed };
-            turn.effects.bus.push(publish);
+            turn.state.cluster.publish_missed(user, turn.effects);
         }
     }
     if is_late {

@@ -1,5 +1,6 @@
 //! Accounts: registration, passwords and profiles.
 
+use super::contact::Notes;
 use super::session::Revoked;
 use super::token::{Token, TokenHash};
 use crate::network::Network;
@@ -110,6 +111,6 @@ pub struct Profile {
     pub name: Box<str>,
     pub nick: Option<Box<str>>,
     pub created: UnixMillis,
-    /// Whether the account is a friend of the asking user.
-    pub is_friend: bool,
+    /// Of a friend of the asking user: what that notes about it.
+    pub friend: Option<Notes>,
 }

@@ -25,6 +25,7 @@ use feed::{ask_drained, must_ask_drained};
 use pass_over::{has_text, is_passed, pass_over};
 use std::sync::Arc;
 use wire::message::Push as MessagePush;
+use wire::session::{Changed, Listing, Push as SessionPush};
 use wire::{ConversationId, ConversationKind, Message, Push, System, UserId};
 
 /// Delivers a stored message to every session of the members on this node, except the one that sent it. `members` are
@@ -220,6 +221,15 @@ pub(crate) fn push_to_others(turn: &mut Turn<'_>, user: UserId, cause: Option<Se
     }
     if is_elsewhere {
         turn.state.cluster.publish(user, push, turn.effects);
+    }
+}
+
+/// Tells the other sessions of an account to read a list again, because `cause` has changed it.
+pub(crate) fn list_changed(turn: &mut Turn<'_>, user: UserId, cause: SessionRef, what: Listing) {
+    let push = SessionPush::Changed(Box::new(Changed { what: vec![what] })).into();
+    push_here(turn, user, Some(cause), &push);
+    if turn.state.sessions.get(cause).is_none_or(|session| session.is_shared) {
+        turn.state.cluster.publish_missed(user, turn.effects);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::contract::session::{LoginView, Read};
 use crate::contract::timeline::Counted;
 use crate::contract::{Epoch, Ticket, Token, group, timeline};
 use crate::effect::Order;
-use crate::limits::{LISTINGS_BYTES, LOGIN_GROUPS_BYTES};
+use crate::limits::{LISTINGS_BYTES, LOGIN_FRIENDS_BYTES, LOGIN_GROUPS_BYTES};
 use crate::state::pending::node::Listener;
 use crate::state::pending::session::{
     NewSessionRead, Pending, PendingWelcome, Purpose, ReplyParts, TokenReady, ViewRecount,
@@ -173,6 +173,7 @@ fn send(
     let unread = std::mem::take(&mut view.unread);
     let mut friends = listing::friends(turn.state, view.friends);
     listing::mark_friends_online(&mut friends, online);
+    let friends_more = view.friends_more | listing::cut_friends(&mut friends, LOGIN_FRIENDS_BYTES);
     let groups_more = view.groups_more | listing::cut_groups(&mut view.groups, LOGIN_GROUPS_BYTES);
     let left = LISTINGS_BYTES.saturating_sub(listing::bytes_of(&friends, &view.groups));
     let conversations_more =
@@ -190,7 +191,7 @@ fn send(
         friends,
         groups: view.groups,
         conversations: view.conversations,
-        friends_more: view.friends_more,
+        friends_more,
         groups_more,
         conversations_more,
     };

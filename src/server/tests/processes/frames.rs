@@ -63,6 +63,15 @@ fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) ->
             Errno::NotFound,
         ),
         (
+            Command::Contact(contact::Request::Set(contact::Set {
+                id: bob.id,
+                remark: Some("my friend".into()),
+                tag: None,
+            })),
+            Errno::Ok,
+        ),
+        (Command::Contact(contact::Request::Remove(contact::Remove { id: bob.id })), Errno::Ok),
+        (
             Command::Group(group::Request::Create(group::Create {
                 name: "another".into(),
                 desc: "with words".into(),

@@ -12,6 +12,7 @@ mod changes;
 mod cluster;
 mod cluster_faults;
 mod command_line;
+mod contacts;
 mod crowd;
 mod damage;
 mod database;

@@ -88,7 +88,7 @@ fn check_old(server: &Server, more_in_group: usize) {
     let (mut bob, bob_session) = log_in(server, BOB);
     let (mut eve, eve_session) = log_in(server, EVE);
     let (name, state) = ("ann".into(), Presence::Online);
-    let friends = [Friend { id: ANN, name, state, text: None, last_seen: None }];
+    let friends = [Friend { id: ANN, name, state, text: None, last_seen: None, remark: None, tag: None }];
     assert_eq!(bob_session.friends[..], friends);
     let climbing = &bob_session.groups[0];
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use super::scenario::{DAY_MS, Scenario, append, appended, by_name};
 use logic::Network;
+use logic::contract::contact::Notes;
 use logic::contract::{Denial, Found, Read, Write, Written, account, contact};
 use wire::account::Who;
 use wire::{Target, UserId};
@@ -59,18 +60,18 @@ pub fn profiles_tell_friends_from_others(scenario: &mut Scenario<'_>) {
             Found::Account(account::Found::Profile(profile)) => profile.map(|profile| *profile),
             other => panic!("{other:?}"),
         };
-        let of_anna = |is_friend| account::Profile {
+        let of_anna = |is_friend: bool| account::Profile {
             user: anna,
             name: "Anna".into(),
             nick: Some("nick".into()),
             created,
-            is_friend,
+            friend: is_friend.then(Notes::default),
         };
         assert_eq!(profile(anna, Who::Id(anna)), Some(of_anna(false)));
         assert_eq!(profile(ben, by_name("ANNA")), Some(of_anna(true)));
         assert_eq!(profile(carla, Who::Id(anna)), Some(of_anna(false)));
         let of_ben = profile(anna, by_name("ben")).expect("ben has an account");
-        assert_eq!((of_ben.user, of_ben.nick, of_ben.is_friend), (ben, None, true));
+        assert_eq!((of_ben.user, of_ben.nick, of_ben.friend), (ben, None, Some(Notes::default())));
         assert_eq!(profile(anna, by_name("nobody")), None);
         assert_eq!(profile(anna, Who::Id(UserId(999))), None);
     });

@@ -85,6 +85,8 @@ pub const CASES: &[(&str, Case)] = &[
     ("when a user was last seen is kept", presence::when_a_user_was_last_seen_is_kept),
     ("friendship is mutual", contact::friendship_is_mutual),
     ("friends are paged", contact::friends_are_paged),
+    ("either friend ends a friendship", contact::either_friend_ends_a_friendship),
+    ("notes about a friend are the user's own", contact::notes_about_a_friend_are_the_users_own),
     ("group members have roles", group::group_members_have_roles),
     ("a new member sees only later messages", group::a_new_member_sees_only_later_messages),
     (

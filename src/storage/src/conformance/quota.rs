@@ -31,6 +31,15 @@ pub fn quotas_bound_what_an_account_creates(scenario: &mut Scenario<'_>) {
     assert!(is_denied(&scenario.one(add(anna, eve)), Quota::Friends));
     assert!(matches!(scenario.one(add(anna, ben)), Written::Denied(Denial::Conflict)));
     assert!(matches!(scenario.one(add(eve, anna)), Written::Contact(_)));
+    // A friendship that has ended counts no more, whoever ended it; one that another asked for never did.
+    let remove = |user, friend| Write::Contact(contact::Write::Remove { user, friend });
+    scenario.one(remove(anna, eve));
+    assert!(is_denied(&scenario.one(add(anna, eve)), Quota::Friends));
+    for (by, of) in [(anna, dora), (dora, anna)] {
+        scenario.one(remove(by, of));
+        assert!(matches!(scenario.one(add(anna, dora)), Written::Contact(_)));
+        assert!(is_denied(&scenario.one(add(anna, eve)), Quota::Friends));
+    }
 
     let direct = scenario.say(anna, Target::User(ben), "1", "hi").conversation;
     scenario.say(cleo, Target::User(anna), "2", "hi");

@@ -161,8 +161,8 @@ fn credentials(conn: &mut Connection, login: &Login) -> Result<Option<Credential
 
 fn profile(conn: &mut Connection, user: UserId, who: &Who) -> Result<Option<Profile>, Failure> {
     let rows = rows_of(conn, |sql| {
-        sql.push("SELECT id, name, nick, created_at, EXISTS (SELECT 1 FROM friend")
-            .push(format_args!(" WHERE user_id = {user} AND friend_id = id) FROM user WHERE "))
+        sql.push("SELECT id, name, nick, created_at, friend_id, remark, tag FROM user LEFT JOIN friend")
+            .push(format_args!(" ON user_id = {user} AND friend_id = id WHERE "))
             .push(is_user(who))
             .end();
     })?;
@@ -172,7 +172,7 @@ fn profile(conn: &mut Connection, user: UserId, who: &Who) -> Result<Option<Prof
             name: row.text(1)?.into(),
             nick: Some(row.text(2)?).filter(|nick| !nick.is_empty()).map(Into::into),
             created: row.time(3)?,
-            is_friend: row.number(4)? != 0,
+            friend: row.maybe_number(4)?.map(|_| row.notes(5)).transpose()?,
         })
     };
     rows.first().map(profile).transpose()

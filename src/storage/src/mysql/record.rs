@@ -5,6 +5,7 @@ use crate::calendar::{Month, TIME_MAX};
 use crate::column::{Sort, client_kind_of, kind_of, role_of};
 use crate::fault;
 use crate::page::Rows;
+use logic::contract::contact::Notes;
 use mysql_common::packets::Column;
 use mysql_common::{Row, Value};
 use wire::group::Role;
@@ -55,6 +56,12 @@ impl Record {
 
     pub fn bytes(&self, column: usize) -> Result<&[u8], Failure> {
         self.maybe_bytes(column)?.ok_or_else(|| self.unexpected(column))
+    }
+
+    /// What a user notes about a friend, in two columns.
+    pub fn notes(&self, first: usize) -> Result<Notes, Failure> {
+        let text = |column| Ok::<_, Failure>(self.maybe_text(column)?.map(Into::into));
+        Ok(Notes { remark: text(first)?, tag: text(first + 1)? })
     }
 
     /// Text; `None`: NULL.

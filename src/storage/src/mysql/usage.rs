@@ -35,6 +35,13 @@ pub fn usage(row: Option<&Record>) -> Result<AccountUsage, Failure> {
     })
 }
 
+/// Takes a charge for a friend back.
+pub fn refund_friend(sql: &mut Sql, user: UserId) {
+    sql.statement(format_args!(
+        "UPDATE account_usage SET friends = friends - 1 WHERE user_id = {user} AND friends > 0"
+    ));
+}
+
 /// Records a charge. Relative, because the account's first row may have been created meanwhile.
 pub fn add_charge(sql: &mut Sql, user: UserId, what: Charge, now: UnixMillis) {
     let (groups, friends) = (u8::from(what == Charge::Group), u8::from(what == Charge::Friend));

@@ -9,6 +9,7 @@ use crate::fault::At;
 use crate::networks;
 use crate::token::{self, KeptClient, OfRegister};
 use logic::contract::account::{self, Credentials, Login, PasswordChange, Profile};
+use logic::contract::contact::Notes;
 use logic::contract::session::Revoked;
 use logic::contract::{Denial, Found, Tokens, Written};
 use rusqlite::{OptionalExtension, Row};
@@ -133,16 +134,19 @@ impl View<'_> {
     }
 
     fn profile(&self, user: UserId, who: &Who) -> Result<Option<Profile>, StoreError> {
-        const SQL: &str = "SELECT id, name, nick, created_at, \
-                               EXISTS (SELECT 1 FROM friend WHERE user_id = ?1 AND friend_id = id) FROM user \
-                           WHERE id = ?2";
+        const SQL: &str = "SELECT u.id, u.name, u.nick, u.created_at, f.friend_id, f.remark, f.tag FROM user u \
+                               LEFT JOIN friend f ON f.user_id = ?1 AND f.friend_id = u.id \
+                           WHERE u.id = ?2";
         let profile = |row: &Row<'_>| {
             Ok(Profile {
                 user: UserId(row.get(0)?),
                 name: row.get(1)?,
                 nick: row.get(2)?,
                 created: column::time(row, 3)?,
-                is_friend: row.get(4)?,
+                friend: match row.get::<_, Option<u32>>(4)? {
+                    Some(_) => Some(Notes { remark: row.get(5)?, tag: row.get(6)? }),
+                    None => None,
+                },
             })
         };
         let Some(other) = self.user(who)? else { return Ok(None) };

@@ -8,7 +8,7 @@ use crate::account_usage::Charge;
 use crate::error::StoreError;
 use crate::fault::At;
 use crate::page::Rows;
-use logic::contract::contact::{self, Friend};
+use logic::contract::contact::{self, Friend, Notes};
 use logic::contract::{Denial, Found, Written};
 use rusqlite::{OptionalExtension, Row};
 use wire::account::Who;
@@ -22,6 +22,41 @@ impl SqliteStore {
     ) -> Result<Written, StoreError> {
         match write {
             contact::Write::Add { user, who } => self.add_friend(batch, user, &who).at("user", key_of(&who)),
+            contact::Write::Remove { user, friend } => self.remove_friend(user, friend).at("friend", user),
+            contact::Write::Set { user, friend, remark, tag } => {
+                self.set_friend(user, friend, remark.as_deref(), tag.as_deref()).at("friend", user)
+            }
+        }
+    }
+
+    fn remove_friend(&self, user: UserId, friend: UserId) -> Result<Written, StoreError> {
+        let sql = "DELETE FROM friend WHERE (user_id = ?1 AND friend_id = ?2) OR (user_id = ?2 AND friend_id = ?1) \
+                   RETURNING user_id, has_added";
+        let mut delete = self.conn.prepare_cached(sql)?;
+        let removed = delete.query_map((user.0, friend.0), |row| Ok((UserId(row.get(0)?), row.get(1)?)))?;
+        let removed: Vec<(UserId, bool)> = removed.collect::<rusqlite::Result<_>>()?;
+        if removed.is_empty() {
+            return Ok(Written::Denied(Denial::NotFound));
+        }
+        for (adder, _) in removed.iter().filter(|(_, has_added)| *has_added) {
+            self.refund_friend(*adder)?;
+        }
+        Ok(Written::Done)
+    }
+
+    fn set_friend(
+        &self,
+        user: UserId,
+        friend: UserId,
+        remark: Option<&str>,
+        tag: Option<&str>,
+    ) -> Result<Written, StoreError> {
+        let sql = "UPDATE friend SET remark = CASE WHEN ?3 IS NULL THEN remark ELSE nullif(?3, '') END, \
+                                     tag = CASE WHEN ?4 IS NULL THEN tag ELSE nullif(?4, '') END \
+                   WHERE user_id = ?1 AND friend_id = ?2";
+        match self.conn.prepare_cached(sql)?.execute((user.0, friend.0, remark, tag))? {
+            0 => Ok(Written::Denied(Denial::NotFound)),
+            _ => Ok(Written::Done),
         }
     }
 
@@ -44,7 +79,8 @@ impl SqliteStore {
         if let Err(denial) = self.charge(batch, user, Charge::Friend)? {
             return Ok(Written::Denied(denial));
         }
-        let sql = "INSERT OR IGNORE INTO friend (user_id, friend_id) VALUES (?1, ?2), (?2, ?1)";
+        let sql =
+            "INSERT OR IGNORE INTO friend (user_id, friend_id, has_added) VALUES (?1, ?2, 1), (?2, ?1, 0)";
         self.conn.prepare_cached(sql)?.execute((user.0, peer.0))?;
         Ok(Written::Contact(contact::Written::Friends { peer, name }))
     }
@@ -65,11 +101,13 @@ impl View<'_> {
     }
 
     pub(super) fn friends(&self, user: UserId, page: Page) -> Result<Rows<Friend>, StoreError> {
-        let sql = "SELECT u.id, u.name, max(u.last_seen_at, coalesce(u.last_login, 0)) FROM friend f JOIN user u ON u.id = f.friend_id \
+        let sql = "SELECT u.id, u.name, max(u.last_seen_at, coalesce(u.last_login, 0)), f.remark, f.tag \
+                   FROM friend f JOIN user u ON u.id = f.friend_id \
                    WHERE f.user_id = ?1 AND f.friend_id > ?2 ORDER BY f.friend_id LIMIT ?3";
         let row = |row: &Row<'_>| {
             let last_seen = Some(column::time(row, 2)?).filter(|at| at.0 > 0);
-            Ok(Friend { user: UserId(row.get(0)?), name: row.get(1)?, last_seen })
+            let notes = Notes { remark: row.get(3)?, tag: row.get(4)? };
+            Ok(Friend { user: UserId(row.get(0)?), name: row.get(1)?, last_seen, notes })
         };
         self.page("user", sql, user.0, page, row)
     }

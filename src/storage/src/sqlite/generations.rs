@@ -144,7 +144,12 @@ impl Touched {
             Write::Timeline(
                 timeline::Write::Set { conversation, .. } | timeline::Write::Clear { conversation, .. },
             ) => self.0.push(Subject::Conversation(*conversation)),
-            Write::Contact(contact::Write::Add { user, .. }) => self.0.push(Subject::Lists(*user)),
+            Write::Contact(contact::Write::Add { user, .. } | contact::Write::Set { user, .. }) => {
+                self.0.push(Subject::Lists(*user));
+            }
+            Write::Contact(contact::Write::Remove { user, friend }) => {
+                self.0.extend([*user, *friend].map(Subject::Lists));
+            }
             Write::Presence(presence::Write::Seen(users)) => {
                 self.0.extend(users.iter().map(|(user, _)| Subject::Account(*user)));
             }

@@ -41,4 +41,10 @@ impl SqliteStore {
         self.conn.prepare_cached(sql)?.execute((user.0, groups, groups_made, day, friends, conversations))?;
         Ok(Ok(()))
     }
+
+    /// Takes a charge for a friend back.
+    pub(super) fn refund_friend(&self, user: UserId) -> rusqlite::Result<()> {
+        let sql = "UPDATE account_usage SET friends = friends - 1 WHERE user_id = ?1 AND friends > 0";
+        self.conn.prepare_cached(sql)?.execute([user.0]).map(drop)
+    }
 }

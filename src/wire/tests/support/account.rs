@@ -1,5 +1,6 @@
 //! Strategies for accounts.
 
+use super::contact::note;
 use super::fields::{bytes, new_user_name, text, time, user, valid_name};
 use proptest::option;
 use proptest::prelude::*;
@@ -31,9 +32,10 @@ pub fn replies() -> impl Strategy<Value = (u16, Reply)> {
         (user(), text(40), time()).prop_map(|(id, token, token_expires)| {
             (request::REGISTER, Reply::Registered(Box::new(Registered { id, token, token_expires })))
         }),
-        (user(), valid_name(), option::of(valid_name()), time(), relation).prop_map(
-            |(id, name, nick, created, relation)| {
-                (request::PROFILE, Reply::Profile(Box::new(Profile { id, name, nick, created, relation })))
+        (user(), valid_name(), option::of(valid_name()), time(), relation, note(), note()).prop_map(
+            |(id, name, nick, created, relation, remark, tag)| {
+                let profile = Profile { id, name, nick, created, relation, remark, tag };
+                (request::PROFILE, Reply::Profile(Box::new(profile)))
             }
         ),
     ]

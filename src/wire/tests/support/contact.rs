@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use wire::contact::{
     Add, Added, Answer, Friend, FriendChange, FriendEvent, FriendRequest, FriendState, FriendsPage, Push,
-    Reply, Request,
+    Remove, Reply, Request, Set,
 };
 use wire::kind::request;
 use wire::limits;
@@ -20,13 +20,22 @@ fn message() -> impl Strategy<Value = Option<Box<str>>> {
 
 pub fn friend() -> impl Strategy<Value = Friend> {
     let details = (option::of(text(limits::PRESENCE_TEXT_CHARS)), option::of(time()));
-    (user(), valid_name(), presence(), details).prop_map(|(id, name, state, (text, last_seen))| Friend {
-        id,
-        name,
-        state,
-        text,
-        last_seen,
-    })
+    (user(), valid_name(), presence(), details, note(), note()).prop_map(
+        |(id, name, state, (text, last_seen), remark, tag)| Friend {
+            id,
+            name,
+            state,
+            text,
+            last_seen,
+            remark,
+            tag,
+        },
+    )
+}
+
+/// A remark or a tag.
+pub fn note() -> impl Strategy<Value = Option<Box<str>>> {
+    option::of(text(limits::FRIEND_NOTE_CHARS).prop_map(|text| text.replace(char::is_control, " ").into()))
 }
 
 pub fn requests() -> impl Strategy<Value = Request> {
@@ -38,6 +47,10 @@ pub fn requests() -> impl Strategy<Value = Request> {
             message
         })),
         page().prop_map(Request::Friends),
+        user().prop_map(|id| Request::Remove(Remove { id })),
+        (user(), note(), note())
+            .prop_filter("one is needed", |(_, remark, tag)| remark.is_some() || tag.is_some())
+            .prop_map(|(id, remark, tag)| Request::Set(Set { id, remark, tag })),
     ]
 }
 

@@ -113,6 +113,13 @@ impl Cluster {
         }
     }
 
+    /// Tells the sessions of a user on other nodes to read their lists again.
+    pub fn publish_missed(&self, user: UserId, effects: &mut Effects) {
+        if let Cluster::Joined(_) = self {
+            effects.bus.push(BusOrder::Publish { channel: Channel::User(user), hint: Hint::Missed });
+        }
+    }
+
     /// Publishes a push to the members of a group who have sessions on other nodes.
     pub fn publish_to_group(&self, group: ConversationId, push: Push, effects: &mut Effects) {
         if let Cluster::Joined(_) = self {

@@ -2,7 +2,7 @@
 
 use super::{ClaimedSession, Conversation, Harness};
 use logic::contract::change::{Place, What};
-use logic::contract::contact::Friend;
+use logic::contract::contact::{Friend, Notes};
 use logic::contract::entry::Entry;
 use logic::contract::message::{ReferenceContext, Stored};
 use logic::contract::node::{Roster, RosterMember};
@@ -128,6 +128,17 @@ impl Harness {
                 self.networks.push((user, client.network()));
                 self.token(user, client.device, client.kind)
             }
+            Write::Contact(contract::contact::Write::Remove { user, friend }) => {
+                let before = self.friends.len();
+                self.friends.retain(|pair| *pair != (user, friend) && *pair != (friend, user));
+                if self.friends.len() < before { Written::Done } else { Written::Denied(Denial::NotFound) }
+            }
+            Write::Contact(contract::contact::Write::Set { user, friend, .. }) => {
+                match self.friends.contains(&(user, friend)) {
+                    true => Written::Done,
+                    false => Written::Denied(Denial::NotFound),
+                }
+            }
             Write::Presence(contract::presence::Write::Set { .. }) => {
                 Written::Presence(contract::presence::Written::Set { changes: true })
             }
@@ -244,7 +255,7 @@ impl Harness {
                         name: (&**name).into(),
                         nick: None,
                         created: UnixMillis(1),
-                        is_friend: self.friends.contains(&(user, UserId(id))),
+                        friend: self.friends.contains(&(user, UserId(id))).then(Notes::default),
                     })
                 })))
             }
@@ -301,6 +312,7 @@ impl Harness {
                     user,
                     name: (&*self.users[user.0 as usize - 1]).into(),
                     last_seen: None,
+                    notes: Notes::default(),
                 };
                 let friends = self.friend_ids(user).into_iter().map(friend).collect();
                 Found::Contact(contract::contact::Found::Friends { friends, more: false })

@@ -40,7 +40,8 @@ pub(crate) fn cost(command: &Command) -> u64 {
         },
         Command::Account(request) => match request {
             account::Request::Register(_) | account::Request::Profile(_) => UNIT,
-            account::Request::ChangePassword(_) => 5 * UNIT,
+            // It finds many accounts at once, which nobody has to list fast.
+            account::Request::ChangePassword(_) | account::Request::Find(_) => 5 * UNIT,
         },
         Command::Contact(request) => match request {
             contact::Request::Add(_)

@@ -3,15 +3,18 @@
 use crate::fields::{Value, fields, need, sized, sized_option, sought_name};
 use crate::json::{self, present};
 use crate::table::{Body, requests};
-use crate::{UnixMillis, UserId, limits, name};
+use crate::{Seq, UnixMillis, UserId, limits, name};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::ops::Range;
 
 requests! {
     /// Creates an account.
     4 REGISTER Register(Box<Register>) -> Registered(Box<Registered>) [BeforeLogin],
     /// Reads the profile of a user; the user's own where none is named.
     21 PROFILE Profile(Option<Who>) -> Profile(Box<Profile>),
+    /// Finds users by id or by the beginning of their names.
+    23 FIND_USERS Find(Find) -> Found(Box<FoundUsers>),
     /// Changes the password, and ends all other sessions of the account.
     26 CHANGE_PASSWORD ChangePassword(Box<ChangePassword>),
 }
@@ -80,6 +83,58 @@ pub struct ChangePassword {
     pub new: Box<str>,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Find {
+    /// An id, or at least two characters that names begin with, compared as [`name::key`] defines.
+    pub query: Box<str>,
+    /// At most this many users, 1 to 20.
+    pub limit: u32,
+}
+
+impl Find {
+    /// The id that the query may be.
+    #[must_use]
+    pub fn id(&self) -> Option<UserId> {
+        let is_number = self.query.bytes().all(|byte| byte.is_ascii_digit());
+        self.query.parse().ok().filter(|_| is_number).map(UserId)
+    }
+
+    /// The range of the keys of names that begin so, as bytes; `None`: too little to look for.
+    #[must_use]
+    pub fn keys(&self) -> Option<Range<Vec<u8>>> {
+        let key = name::key(&self.query);
+        let is_enough = key.chars().count() >= limits::FIND_CHARS_MIN;
+        let first = key.into_bytes();
+        // Above all of them, as no UTF-8 text has this byte.
+        let end = [&*first, &[0xff]].concat();
+        is_enough.then_some(first..end)
+    }
+}
+
+impl Value for Find {
+    const FIELDS: &[&str] = FindFields::NAMES;
+
+    fn decode(value: &[u8]) -> Result<Find, String> {
+        let f: FindFields = json::read(value)?;
+        let query = sought_name("query", need("query", f.query)?)?;
+        let limit = match f.limit {
+            None => limits::FIND_MAX,
+            Some(Seq(limit)) if (1..=u64::from(limits::FIND_MAX)).contains(&limit) => limit as u32,
+            Some(_) => return Err(format!("`limit` must be from 1 to {}", limits::FIND_MAX)),
+        };
+        let find = Find { query, limit };
+        match (find.id(), find.keys()) {
+            (None, None) => Err("`query` must be an id or at least 2 characters long".to_owned()),
+            _ => Ok(find),
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let (query, limit) = (Some(self.query.clone()), Some(Seq(self.limit.into())));
+        json::write(out, &FindFields { query, limit });
+    }
+}
+
 impl Value for ChangePassword {
     const FIELDS: &[&str] = ChangePasswordFields::NAMES;
 
@@ -100,6 +155,7 @@ impl Value for ChangePassword {
 fields! {
     WhoFields { id: UserId, name: Box<str>, }
     RegisterFields { name: Box<str>, password: Box<str>, email: Box<str>, code: Box<str>, nick: Box<str>, }
+    FindFields { query: Box<str>, limit: Seq, }
     ChangePasswordFields { old: Box<str>, new: Box<str>, }
 }
 
@@ -156,6 +212,25 @@ pub struct Profile {
 }
 
 impl Body for Profile {}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundUsers {
+    /// The one with this id first, then the others in the order of their names.
+    pub users: Vec<FoundUser>,
+    /// Whether there are others.
+    pub more: bool,
+}
+
+impl Body for FoundUsers {}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundUser {
+    pub id: UserId,
+    pub name: Box<str>,
+    /// As in [`Profile`].
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub nick: Option<Box<str>>,
+}
 
 /// The relation of a user to the asking user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

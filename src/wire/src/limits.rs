@@ -45,6 +45,10 @@ pub const GROUP_NAME_CHARS: usize = 50;
 pub const GROUP_DESC_CHARS: usize = 200;
 /// Characters of the message with a friend request.
 pub const FRIEND_MESSAGE_CHARS: usize = 200;
+/// Users that FIND_USERS finds at most.
+pub const FIND_MAX: u32 = 20;
+/// Characters of the beginning of a name that FIND_USERS looks for, at least.
+pub const FIND_CHARS_MIN: usize = 2;
 /// Characters of a remark about a friend, and of its tag.
 pub const FRIEND_NOTE_CHARS: usize = 64;
 /// Characters of the text of a presence.

@@ -1,9 +1,9 @@
 //! Commands about people: friends and profiles.
 
 use super::argument;
-use wire::UserId;
-use wire::account::Who;
+use wire::account::{Find, Who};
 use wire::contact::Set;
+use wire::{UserId, limits};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -11,6 +11,8 @@ pub enum Command {
         who: Who,
     },
     List,
+    /// Finds users by id or by the beginning of their names.
+    Find(Find),
     /// Ends a friendship.
     Remove {
         who: Who,
@@ -56,6 +58,12 @@ impl Note {
 pub fn note(rest: &str, what: Note) -> Option<Command> {
     let (who, text) = argument::split_field(rest)?;
     Some(Command::Note { who: argument::who(who)?, what, text: text.trim().to_owned() })
+}
+
+/// An id, or at least two characters.
+pub fn find(rest: &str) -> Option<Command> {
+    let find = Find { query: argument::some(rest)?.into(), limit: limits::FIND_MAX };
+    (find.id().is_some() || find.keys().is_some()).then_some(Command::Find(find))
 }
 
 /// `WHO`, or nothing.

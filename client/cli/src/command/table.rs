@@ -146,6 +146,8 @@ pub const TABLE: &[Row] = &[
         Completes::Message, Everywhere, |rest| change::react(rest?, false).map(Change)),
     row("/add", "/add WHO", "/add li si", "the same as addfriend",
         Completes::User, Everywhere, add_friend),
+    row("/find", "/find ID|NAME", "/find zhang", "find users by id or the beginning of a name",
+        Completes::Nothing, Everywhere, |rest| contact::find(rest?).map(Contact)),
     row("/unfriend", "/unfriend WHO", "/unfriend li si", "end a friendship; asks first",
         Completes::User, Everywhere, |rest| Some(Contact(contact::Command::Remove { who: who(rest?)? }))),
     row("/remark", "/remark WHO:[TEXT]", "/remark li si:my boss", "note what you call a friend, for yourself",

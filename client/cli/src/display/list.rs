@@ -4,7 +4,7 @@
 use super::style::person;
 use super::{change, clock, columns};
 use chatclient_core::sanitize;
-use wire::account::{Profile, Relation};
+use wire::account::{FoundUsers, Profile, Relation};
 use wire::contact::{Friend, FriendRequest};
 use wire::group::{Group, Member, Role};
 use wire::presence::Presence;
@@ -16,6 +16,7 @@ use wire::{ConversationKind, Message, Reply, UnixMillis, account, contact, group
 pub fn reply(reply: &Reply) -> Option<String> {
     match reply {
         Reply::Account(account::Reply::Profile(found)) => Some(profile(found)),
+        Reply::Account(account::Reply::Found(found)) => Some(found_users(found)),
         Reply::Session(session::Reply::Devices(page)) => Some(devices(&page.devices)),
         Reply::Contact(contact::Reply::Friends(page)) => Some(friends(page.friends.iter(), &page.requests)),
         Reply::Group(group::Reply::Created(created)) => Some(created.conversation.to_string()),
@@ -37,6 +38,18 @@ fn found(found: &Message) -> String {
     let line = message(found);
     let (_, text) = line.split_once("] ").unwrap_or(("", &line));
     format!("{} {text}", clock::minute(found.time))
+}
+
+fn found_users(found: &FoundUsers) -> String {
+    if found.users.is_empty() {
+        return "nobody is called so".to_owned();
+    }
+    let mut lines = format!("users ({}{}):", found.users.len(), if found.more { ", and more" } else { "" });
+    for user in &found.users {
+        let nick = user.nick.as_deref().map(|nick| sanitize::line(nick).into_owned());
+        lines += &row(user.id.0, &user.name, &nick.unwrap_or_default());
+    }
+    lines
 }
 
 fn profile(profile: &Profile) -> String {

@@ -93,6 +93,9 @@ impl Script {
         match command {
             contact::Command::Add { who } => reply(self.ask(|session, now| session.add_friend(now, who))),
             contact::Command::List => self.all_friends(),
+            contact::Command::Find(find) => {
+                reply(self.ask(|session, now| session.ask(now, wire::account::Request::Find(find))))
+            }
             contact::Command::Remove { who } => match self.user_meant(who)? {
                 Ok(id) => reply(self.ask(|session, now| session.remove_friend(now, id))),
                 Err(failure) => Ok(Err(failure)),

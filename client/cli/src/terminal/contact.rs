@@ -15,6 +15,12 @@ impl Terminal {
             Command::Add { who } => self.add_friend(who),
             Command::List => self.ask_friends(true),
             Command::Profile { who } => self.show_profile(who),
+            Command::Find(find) => self.ask(
+                "/find",
+                |session, now| session.ask(now, account::Request::Find(find)),
+                |reply| list::reply(&reply),
+                |terminal, lines| terminal.say(&lines),
+            ),
             Command::Remove { who } => self.with_id("/unfriend", who, |terminal, id, label| {
                 terminal.question = Some(Question::Unfriend(id));
                 terminal.say(&format!("this ends your friendship with {label}; type yes to go on"));

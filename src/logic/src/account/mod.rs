@@ -35,6 +35,7 @@ pub(crate) fn begin(turn: &mut Turn<'_>, reply_to: ReplyTo, caller: Caller, requ
             let who = who.unwrap_or(Who::Id(user));
             turn.read(reply_to, Pending::Profile { user }, storage::Read::Profile { user, who });
         }
+        Request::Find(find) => turn.read(reply_to, Pending::Find, storage::Read::Find(find)),
     }
 }
 
@@ -51,6 +52,9 @@ pub(crate) fn found(turn: &mut Turn<'_>, reply_to: ReplyTo, pending: Pending, fo
         }
         (Pending::Profile { .. }, Found::Account(storage::Found::Profile(None))) => {
             turn.refuse(reply_to, Errno::NotFound, "there is no such user");
+        }
+        (Pending::Find, Found::Account(storage::Found::Users(found))) => {
+            turn.answer(reply_to, Reply::Found(Box::new(found)));
         }
         (Pending::NewPassword(change), found) => new_password::found(turn, reply_to, change, found),
         (_, Found::Unavailable) => turn.unavailable(reply_to),

@@ -5,7 +5,7 @@ use super::session::Revoked;
 use super::token::{Token, TokenHash};
 use crate::network::Network;
 use std::fmt;
-use wire::account::Who;
+use wire::account::{Find, FoundUsers, Who};
 use wire::{UnixMillis, UserId};
 
 #[derive(Clone, Debug)]
@@ -56,6 +56,8 @@ pub enum Read {
     Credentials(Box<Login>),
     /// The profile of `who`, as `user` may see it. Answer: [`Found::Profile`].
     Profile { user: UserId, who: Who },
+    /// Users by id or by the beginning of their names. Answer: [`Found::Users`].
+    Find(Find),
 }
 
 #[derive(Clone, Debug)]
@@ -66,6 +68,7 @@ pub enum Found {
     Credentials(Option<Box<Credentials>>),
     /// `None`: there is no such account.
     Profile(Option<Box<Profile>>),
+    Users(FoundUsers),
 }
 
 /// A login by password.

@@ -106,6 +106,13 @@ fn a_terminal_notes_what_a_friend_is_called_and_parts() {
     let (mut zhang, mut li) = (Terminal::open(server.address), Terminal::open(server.address));
     register(&mut zhang, "zhang san", 1);
     register(&mut li, "li si", 2);
+    zhang.type_line("/find LI");
+    zhang.expect("users (1):");
+    zhang.expect("2      li si");
+    zhang.type_line("/find nobody");
+    zhang.expect("nobody is called so");
+    zhang.type_line("/find x");
+    zhang.expect("write it as /find ID|NAME, for example /find zhang");
     zhang.type_line("/remark li si:too early");
     zhang.expect("you are not friends");
     zhang.type_line("/add li si");

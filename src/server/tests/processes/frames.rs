@@ -159,6 +159,10 @@ fn requests(group: ConversationId, bobs_group: ConversationId, bob: &Account) ->
             Errno::Ok,
         ),
         (Command::Account(account::Request::Profile(None)), Errno::Ok),
+        (
+            Command::Account(account::Request::Find(account::Find { query: "an".into(), limit: 20 })),
+            Errno::Ok,
+        ),
         (Command::Session(session::Request::Devices), Errno::Ok),
         (Command::Session(session::Request::Revoke(session::Revoke::One(DeviceId(99)))), Errno::NotFound),
         (

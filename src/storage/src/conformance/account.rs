@@ -4,7 +4,7 @@ use super::scenario::{DAY_MS, Scenario, append, appended, by_name};
 use logic::Network;
 use logic::contract::contact::Notes;
 use logic::contract::{Denial, Found, Read, Write, Written, account, contact};
-use wire::account::Who;
+use wire::account::{Find, Who};
 use wire::{Target, UserId};
 
 fn create(name: &str) -> Write {
@@ -195,4 +195,57 @@ pub fn a_name_in_another_form_finds_the_only_account_that_it_fits(scenario: &mut
     };
     assert_eq!((peer, &*name), (wide, "ｂｏｂ"));
     assert!(matches!(scenario.one(add("eve")), Written::Denied(Denial::NotFound)));
+}
+
+pub fn users_are_found_by_id_and_by_the_beginning_of_their_names(scenario: &mut Scenario<'_>) {
+    let names = ["Zhang San", "zhang si", "zhao", "张三", "张四", "ann", "an_n", "a%"];
+    let ids: Vec<UserId> = names.iter().map(|name| scenario.user(name)).collect();
+    let crowd: Vec<String> = (0..25).map(|n| format!("crowd {n:02}")).collect();
+    crowd.iter().for_each(|name| {
+        scenario.user(name);
+    });
+    scenario.look_thrice(|scenario| {
+        let mut found = |query: &str, limit| {
+            let find = Find { query: query.into(), limit };
+            match scenario.read(Read::Account(account::Read::Find(find))) {
+                Found::Account(account::Found::Users(found)) => {
+                    let names = found.users.iter().map(|user| user.name.to_string()).collect::<Vec<_>>();
+                    (names, found.more)
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        let all = |names: &[&str]| (names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>(), false);
+        assert_eq!(found("zh", 20), all(&["Zhang San", "zhang si", "zhao"]));
+        assert_eq!(found("ZHANG", 20), all(&["Zhang San", "zhang si"]));
+        assert_eq!(found("zhang san", 20), all(&["Zhang San"]));
+        assert_eq!(found("张三", 20), all(&["张三"]));
+        assert_eq!(found("an", 20), all(&["an_n", "ann"]), "no character is a pattern");
+        assert_eq!(found("a%", 20), all(&["a%"]));
+        assert_eq!(found("nobody", 20), all(&[]));
+        assert_eq!(found(&ids[3].to_string(), 20), all(&["张三"]));
+        assert_eq!(found("2000000000", 20), all(&[]));
+        assert_eq!(found("99999999999999999999", 20), all(&[]));
+        assert_eq!(found("crowd", 20), (crowd[..20].to_vec(), true));
+        assert_eq!(found("crowd 2", 5), (crowd[20..].to_vec(), false));
+        assert_eq!(found("crowd 2", 4), (crowd[20..24].to_vec(), true));
+    });
+}
+
+pub fn a_user_whose_id_is_the_beginning_of_names_is_found_first(scenario: &mut Scenario<'_>) {
+    for n in 0..12 {
+        scenario.user(&format!("user {n:02}"));
+    }
+    let named = scenario.user("10 downing street");
+    let read = |limit| account::Read::Find(Find { query: "10".into(), limit });
+    scenario.look_thrice(|scenario| {
+        for (limit, expected, more) in [(20, 2, false), (2, 2, false), (1, 1, true)] {
+            let Found::Account(account::Found::Users(found)) = scenario.read(Read::Account(read(limit)))
+            else {
+                panic!()
+            };
+            let ids: Vec<UserId> = found.users.iter().map(|user| user.id).collect();
+            assert_eq!((&ids[..], found.more), (&[UserId(10), named][..expected], more));
+        }
+    });
 }

@@ -46,6 +46,14 @@ pub const CASES: &[(&str, Case)] = &[
         account::a_name_in_another_form_finds_the_only_account_that_it_fits,
     ),
     ("profiles tell friends from others", account::profiles_tell_friends_from_others),
+    (
+        "users are found by id and by the beginning of their names",
+        account::users_are_found_by_id_and_by_the_beginning_of_their_names,
+    ),
+    (
+        "a user whose id is the beginning of names is found first",
+        account::a_user_whose_id_is_the_beginning_of_names_is_found_first,
+    ),
     ("tokens expire and can be extended and revoked", token::tokens_expire_and_can_be_extended_and_revoked),
     ("a token keeps the kind of its client", token::a_token_keeps_the_kind_of_its_client),
     (

@@ -4,7 +4,7 @@ use super::connection::{Connection, rows_of};
 use super::device;
 use super::failure::{Cause, Failure};
 use super::name;
-use super::record::{Record, first};
+use super::record::{Record, first, undamaged};
 use super::sql::Sql;
 use super::token::insert_token;
 use crate::machine::Random;
@@ -13,7 +13,7 @@ use crate::token::{self, KeptClient, OfRegister};
 use logic::contract::account::{Credentials, Found, Login, PasswordChange, Profile, Read, Write};
 use logic::contract::session::Revoked;
 use logic::contract::{Denial, Tokens, Written, account};
-use wire::account::Who;
+use wire::account::{Find, FoundUser, FoundUsers, Who};
 use wire::session::KickCode;
 use wire::{UnixMillis, UserId};
 
@@ -50,6 +50,7 @@ pub fn read(conn: &mut Connection, read: &Read) -> Result<Found, Failure> {
     match read {
         Read::Id(who) => Ok(Found::Id(id_of(conn, who)?)),
         Read::Credentials(login) => Ok(Found::Credentials(credentials(conn, login)?.map(Box::new))),
+        Read::Find(find) => Ok(Found::Users(find_users(conn, find)?)),
         Read::Profile { user, who } => Ok(Found::Profile(profile(conn, *user, who)?.map(Box::new))),
     }
 }
@@ -176,6 +177,36 @@ fn profile(conn: &mut Connection, user: UserId, who: &Who) -> Result<Option<Prof
         })
     };
     rows.first().map(profile).transpose()
+}
+
+fn find_users(conn: &mut Connection, find: &Find) -> Result<FoundUsers, Failure> {
+    const COLUMNS: &str = "SELECT id, name, nick FROM user";
+    let id = find.id();
+    let mut sql = Sql::new();
+    if let Some(id) = id {
+        sql.statement(format_args!("{COLUMNS} WHERE id = {id}"));
+    }
+    if let Some(keys) = find.keys() {
+        sql.push(format_args!("{COLUMNS} FORCE INDEX (name_key) WHERE name_key >= "))
+            .bytes(&keys.start)
+            .push(" AND name_key < ")
+            .bytes(&keys.end)
+            .push(format_args!(" ORDER BY name_key LIMIT {}", find.limit + 2))
+            .end();
+    }
+    let user = |row: &Record| {
+        let nick = row.maybe_text(2)?.filter(|nick| !nick.is_empty()).map(Into::into);
+        Ok(FoundUser { id: row.user(0)?, name: row.text(1)?.into(), nick })
+    };
+    let mut users: Vec<FoundUser> = Vec::new();
+    for (at, answer) in conn.ask(&sql)?.iter().enumerate() {
+        let found = undamaged(&answer.rows, user)?;
+        // The one of the first statement may be among those of the second.
+        users.extend(found.into_iter().filter(|found| at == 0 || Some(found.id) != id));
+    }
+    let more = users.len() > find.limit as usize;
+    users.truncate(find.limit as usize);
+    Ok(FoundUsers { users, more })
 }
 
 /// An SQL condition for this user.

@@ -1,6 +1,6 @@
 //! Accounts.
 
-use super::column::{self, next_id};
+use super::column::{self, next_id, undamaged};
 use super::name;
 use super::store::{Batch, SqliteStore};
 use super::view::View;
@@ -14,7 +14,7 @@ use logic::contract::session::Revoked;
 use logic::contract::{Denial, Found, Tokens, Written};
 use rusqlite::{OptionalExtension, Row};
 use wire::UserId;
-use wire::account::Who;
+use wire::account::{Find, FoundUser, FoundUsers, Who};
 use wire::session::KickCode;
 
 impl SqliteStore {
@@ -97,6 +97,9 @@ impl View<'_> {
                 let profile = self.profile(*user, who).at("user", key_of(who))?;
                 account::Found::Profile(profile.map(Box::new))
             }
+            account::Read::Find(find) => {
+                account::Found::Users(self.find_users(find).at("user", &find.query)?)
+            }
         };
         Ok(Found::Account(found))
     }
@@ -152,6 +155,27 @@ impl View<'_> {
         let Some(other) = self.user(who)? else { return Ok(None) };
         let mut select = self.conn.prepare_cached(SQL)?;
         Ok(select.query_row((user.0, other.0), profile).optional()?)
+    }
+
+    fn find_users(&self, find: &Find) -> Result<FoundUsers, StoreError> {
+        let user =
+            |row: &Row<'_>| Ok(FoundUser { id: UserId(row.get(0)?), name: row.get(1)?, nick: row.get(2)? });
+        let mut users = Vec::new();
+        if let Some(id) = find.id() {
+            let mut select = self.conn.prepare_cached("SELECT id, name, nick FROM user WHERE id = ?1")?;
+            users.extend(select.query_row([id.0], user).optional()?);
+        }
+        if let Some(keys) = find.keys() {
+            let sql = "SELECT id, name, nick FROM user WHERE name_key >= ?1 AND name_key < ?2 AND id <> ?3 \
+                       ORDER BY name_key LIMIT ?4";
+            let mut select = self.conn.prepare_cached(sql)?;
+            let known = users.first().map_or(0, |user| user.id.0);
+            let mut rows = select.query((keys.start, keys.end, known, find.limit + 1))?;
+            users.extend(undamaged("user", &mut rows, user)?.0);
+        }
+        let more = users.len() > find.limit as usize;
+        users.truncate(find.limit as usize);
+        Ok(FoundUsers { users, more })
     }
 
     /// The id of an account; one that is given by its id may not exist.

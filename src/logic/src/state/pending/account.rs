@@ -16,6 +16,8 @@ pub(crate) enum Pending {
     Create(Network),
     /// PROFILE: the profile is being read for `user`.
     Profile { user: UserId },
+    /// FIND_USERS: they are being read.
+    Find,
     /// CHANGE_PASSWORD: the password is being looked up, checked or hashed.
     NewPassword(Box<NewPassword>),
     /// CHANGE_PASSWORD: the password is being changed.

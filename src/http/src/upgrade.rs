@@ -8,6 +8,7 @@ use crate::status::Status;
 use mio::net::TcpStream;
 use std::net::SocketAddr;
 use tls::{Layer, Server};
+use wire::limits::TOKEN_BYTES;
 use wire::session::CookieToken;
 
 /// The subprotocol: a binary message is one frame of the chat server's protocol.
@@ -77,7 +78,9 @@ pub(crate) fn answer(
 pub(crate) fn session(request: &Request, settings: &Settings, is_secure: bool) -> Option<CookieToken> {
     let is_own = request.fields.origin.is_some()
         && auth::is_same_site(&request.fields, &request.host, settings, is_secure);
-    is_own.then(|| auth::session_cookie(&request.fields, is_secure)).flatten().map(CookieToken)
+    let token = is_own.then(|| auth::session_cookie(&request.fields, is_secure)).flatten();
+    // The connection keeps it, and no token is longer.
+    token.filter(|token| token.len() <= TOKEN_BYTES).map(CookieToken)
 }
 
 /// What must be asked for (RFC 9110, 15.5.22; RFC 6455, 4.4).

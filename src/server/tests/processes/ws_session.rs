@@ -51,7 +51,8 @@ fn a_page_logs_in_by_its_cookie_and_is_not_told_the_token() {
     // Without a cookie, with one that no page of this server sends, and by TCP there is nothing to log in by.
     let foreign_name = format!("Cookie: __Host-{cookie}\r\n{origin}");
     let empty = format!("Cookie: chat_session=\r\n{origin}");
-    for fields in [&origin, &format!("Cookie: {cookie}\r\n"), &foreign_name, &empty] {
+    let too_long = format!("Cookie: chat_session={}\r\n{origin}", "0".repeat(129));
+    for fields in [&origin, &format!("Cookie: {cookie}\r\n"), &foreign_name, &empty, &too_long] {
         assert_eq!(refused(address, fields), Errno::NotLoggedIn, "{fields}");
     }
     assert_eq!(errno(&Client::connect(server.address).ask(&by_cookie())), Errno::NotLoggedIn);

@@ -148,6 +148,7 @@ fn main() -> Result<(), Error> {
         file: file.clone(),
         prefix: "member".to_owned(),
         conversations: 0,
+        read: false,
         password_memory_kib: 8,
         password_iterations: 1,
     })?;

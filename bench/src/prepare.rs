@@ -10,7 +10,8 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use indicatif::ProgressBar;
 use logic::contract::message::Append;
-use logic::contract::{Epoch, Quotas, account, message};
+use logic::contract::timeline::{CursorMove, CursorStep};
+use logic::contract::{Epoch, Quotas, account, message, timeline};
 use logic::{Ticket, Write, Written};
 use runtime::queue::{Bell, Gone, Inbox, queue};
 use std::sync::Arc;
@@ -70,20 +71,22 @@ pub fn run(args: &PrepareArgs) -> Result<(), Error> {
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
-    open_chats(&mut database, &accounts, args.conversations as usize)?;
+    open_chats(&mut database, &accounts, args)?;
     database.close();
     list.write(&accounts)
 }
 
-/// Every account writes one message to each of the accounts after it, so that each has `conversations` direct chats.
-fn open_chats(database: &mut Database, accounts: &[Account], conversations: usize) -> Result<(), Error> {
+/// Every account writes one message to each of the accounts after it, so that each has as many direct chats as are asked
+/// for.
+fn open_chats(database: &mut Database, accounts: &[Account], args: &PrepareArgs) -> Result<(), Error> {
+    let recipient = |sender: usize, ahead: usize| accounts[(sender + ahead) % accounts.len()].id;
     let append = |sender: usize, ahead: usize| {
         let Account { id, name, .. } = &accounts[sender];
         Write::Message(message::Write::Append(Append {
             sender: *id,
             epoch: Epoch::NONE,
             sender_name: (**name).into(),
-            target: Target::User(accounts[(sender + ahead) % accounts.len()].id),
+            target: Target::User(recipient(sender, ahead)),
             cid: format!("prepared {ahead}").into(),
             content_type: None,
             content: "hello".into(),
@@ -92,15 +95,22 @@ fn open_chats(database: &mut Database, accounts: &[Account], conversations: usiz
         }))
     };
     let senders = 0..accounts.len();
-    let all = senders.flat_map(|sender| (1..=conversations / 2).map(move |ahead| (sender, ahead)));
-    let mut writes = all.map(|(sender, ahead)| append(sender, ahead)).peekable();
-    while writes.peek().is_some() {
-        let batch = (0..).map(Ticket).zip(writes.by_ref().take(BATCH)).collect();
-        let written = database.write(batch)?;
-        let is_stored =
-            |written: &&Written| matches!(written, Written::Message(message::Written::Appended { .. }));
-        if let Some(other) = written.iter().find(|written| !is_stored(written)) {
-            return Err(Error::Usage(format!("cannot write a message: {other:?}")));
+    let chats = args.conversations as usize / 2;
+    let all: Vec<_> = senders.flat_map(|sender| (1..=chats).map(move |ahead| (sender, ahead))).collect();
+    for batch in all.chunks(BATCH) {
+        let writes = batch.iter().map(|&(sender, ahead)| append(sender, ahead));
+        let written = database.write((0..).map(Ticket).zip(writes).collect())?;
+        let mut moves = Vec::with_capacity(batch.len());
+        for (written, &(sender, ahead)) in written.iter().zip(batch) {
+            let Written::Message(message::Written::Appended { message, .. }) = written else {
+                return Err(Error::Usage(format!("cannot write a message: {written:?}")));
+            };
+            let step = CursorStep::Reach { delivered: message.seq, read: message.seq };
+            let (conversation, user, epoch) = (message.conversation, recipient(sender, ahead), Epoch::NONE);
+            moves.push(CursorMove { conversation, user, epoch, step });
+        }
+        if args.read {
+            database.write(vec![(Ticket(0), timeline::Write::MoveCursors(moves).into())])?;
         }
     }
     Ok(())
@@ -162,7 +172,7 @@ mod tests {
     use super::*;
     use crate::accounts::load;
     use logic::Found;
-    use logic::contract::{session, timeline};
+    use logic::contract::session;
 
     #[test]
     fn accounts_are_written_to_the_database_and_to_the_file() {
@@ -174,6 +184,7 @@ mod tests {
             file: file.clone(),
             prefix: "p".to_owned(),
             conversations: 4,
+            read: false,
             password_memory_kib: 8,
             password_iterations: 1,
         };
@@ -213,6 +224,22 @@ mod tests {
             let unread: Vec<u64> = entries.iter().map(|entry| entry.unread).collect();
             assert_eq!((unread.len(), unread.iter().sum::<u64>()), (4, 2));
         }
+        // The same, whose messages have been read.
+        let (database, file) = (folder.path().join("read.db"), folder.path().join("accounts of it"));
+        let of_read =
+            PrepareArgs { database: format!("sqlite:{}", database.display()), file, ..args.clone() };
+        run(&PrepareArgs { count: 10, read: true, ..of_read.clone() }).unwrap();
+        let first = &load(&of_read.file, 0, 10).unwrap()[0];
+        let settings = Settings { url: StorageUrl::Sqlite(database), ..settings };
+        let mut reader = storage::open(&settings).unwrap().reader().unwrap();
+        let (before, limit, with_unread, with_last) = (None, 10, true, false);
+        let user = first.id;
+        let read = timeline::Read::Conversations { user, before, limit, with_unread, with_last };
+        let Found::Timeline(timeline::Found::Conversations { entries, .. }) = reader.read(&read.into())
+        else {
+            panic!("conversations can be read")
+        };
+        assert_eq!((entries.len(), entries.iter().map(|entry| entry.unread).sum::<u64>()), (4, 0));
         for conversations in [3, 1_002] {
             assert!(run(&PrepareArgs { conversations, ..args.clone() }).is_err());
         }

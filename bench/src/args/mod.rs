@@ -92,6 +92,9 @@ pub struct PrepareArgs {
     /// Direct chats of each account, an even number below that of the accounts; each has one message.
     #[arg(long, value_name = "C", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub conversations: u32,
+    /// All messages of these chats have been read by who received them; without, each account has missed half of them.
+    #[arg(long)]
+    pub read: bool,
     /// Memory of the password hash in KiB, as in `password.memory_kib`.
     #[arg(long, value_name = "KIB", default_value_t = 19_456, value_parser = clap::value_parser!(u32).range(8..=4_194_304))]
     pub password_memory_kib: u32,

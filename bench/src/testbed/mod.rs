@@ -161,6 +161,7 @@ impl Testbed {
                 file: accounts.clone(),
                 prefix: "bench".to_owned(),
                 conversations: run.conversations,
+                read: run.read,
                 password_memory_kib: 8,
                 password_iterations: 1,
             })?;

@@ -16,6 +16,8 @@ pub struct Run {
     pub prepared: u32,
     /// Direct chats of each of them.
     pub conversations: u32,
+    /// Whether the messages of these have been read.
+    pub read: bool,
     /// Server settings besides those of all runs.
     pub settings: &'static [&'static str],
     /// The generator's options.
@@ -23,7 +25,7 @@ pub struct Run {
 }
 
 const fn server(name: &'static str, options: &'static str) -> Run {
-    Run { name, against: Against::Server, prepared: 0, conversations: 0, settings: &[], options }
+    Run { name, against: Against::Server, prepared: 0, conversations: 0, read: false, settings: &[], options }
 }
 
 const fn relay(name: &'static str, options: &'static str) -> Run {
@@ -62,6 +64,12 @@ pub const RUNS: &[Run] = &[
         prepared: 4_000,
         conversations: 50,
         ..server("logins, 50 conversations", "login --count 4000 --window 64 --by token")
+    },
+    Run {
+        prepared: 4_000,
+        conversations: 50,
+        read: true,
+        ..server("logins, 50 read conversations", "login --count 4000 --window 64 --by token")
     },
     Run { prepared: 9_100, ..server("storm", "storm --connections 9000 --pairs 50 --rate 1000 --drain 20") },
     server("offline", "offline --messages 1000000 --pairs 50 --drain 30"),
